@@ -1,0 +1,165 @@
+"""What is shown: headings, prose, formulas, tables, charts, networks and callouts, in one order for every output.
+
+A report function makes a `Document` from results; a renderer draws it on the terminal or as a page. Neither knows
+the other, so five outputs of five subjects are ten functions and not twenty-five, and they cannot disagree.
+"""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Cell = str | int | float | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A heading inside a document; level 1 is the document's own title, so these start at 2."""
+
+    text: str
+    level: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Prose:
+    """A paragraph of plain text. Renderers escape it; nothing in it is markup."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """A formula that is already printed, once for people's eyes in text and once in LaTeX."""
+
+    text: str
+    latex: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table: its header, and how its numbers are printed (a format specification such as '.6g')."""
+
+    header: str
+    number_format: str = ".6g"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table. Rows hold numbers as numbers, so that every renderer prints them its own way."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    caption: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One curve of a chart: x and y of the same length. Points that are not finite leave a gap."""
+
+    name: str
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    style: Literal["line", "points", "bars", "dashed"] = "line"
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """Curves over two axes. `key` names the file that a renderer writes it to (`plots/<key>.svg`)."""
+
+    key: str
+    title: str
+    x_label: str
+    y_label: str
+    series: tuple[Series, ...]
+    x_scale: Literal["linear", "log"] = "linear"
+    y_scale: Literal["linear", "log"] = "linear"
+    caption: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """A table of numbers drawn as coloured cells, such as a confusion matrix (rows: true, columns: predicted)."""
+
+    key: str
+    title: str
+    row_label: str
+    column_label: str
+    row_names: tuple[str, ...]
+    column_names: tuple[str, ...]
+    values: tuple[tuple[float, ...], ...]
+    number_format: str = ".0f"
+    caption: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A unit of a drawn network: its name, and the lines written under it (values, adjoints)."""
+
+    name: str
+    lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """A weight of a drawn network, between two nodes named by (layer, position); `value` sets colour and width."""
+
+    start: tuple[int, int]
+    end: tuple[int, int]
+    value: float
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkDrawing:
+    """A network drawn in columns, inputs at the left. Large layers are cut to `shown` nodes, and say so."""
+
+    key: str
+    title: str
+    layers: tuple[tuple[Node, ...], ...]
+    layer_names: tuple[str, ...]
+    edges: tuple[Edge, ...]
+    caption: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Callout:
+    """A remark that must not be overlooked."""
+
+    kind: Literal["good", "note", "warning", "error"]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """Blocks behind a line that opens them; open at first when `is_open`."""
+
+    summary: str
+    blocks: tuple["Block", ...]
+    is_open: bool = False
+
+
+Block = Heading | Prose | Formula | Table | Chart | Matrix | NetworkDrawing | Callout | Fold
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A title and its blocks."""
+
+    title: str
+    blocks: tuple[Block, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document as JSON-able data; each block carries its kind under the key "kind"."""
+        return {"title": self.title, "blocks": [_block_to_dict(block) for block in self.blocks]}
+
+    def to_json(self) -> str:
+        """Return the document as one line of JSON."""
+        return json.dumps(self.to_dict(), ensure_ascii=False)
+
+
+def _block_to_dict(block: Block) -> dict[str, Any]:
+    data: dict[str, Any] = {"kind": type(block).__name__}
+    if isinstance(block, Fold):
+        nested = [_block_to_dict(inner) for inner in block.blocks]
+        return data | {"summary": block.summary, "blocks": nested, "is_open": block.is_open}
+    return data | dataclasses.asdict(block)
