@@ -1,0 +1,1 @@
+"""Network, loss, optimizer and schedule of a task, built from their names."""

@@ -1,0 +1,1 @@
+"""Formulas as SymPy expressions, and their printers."""

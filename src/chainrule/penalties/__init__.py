@@ -1,0 +1,1 @@
+"""Activation regularisation for any module."""

@@ -1,0 +1,1 @@
+"""What torch offers by name, and which arguments each name takes."""

@@ -1,0 +1,1 @@
+"""Documents drawn: on the terminal, as a page, as pictures."""

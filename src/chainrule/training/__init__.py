@@ -1,0 +1,1 @@
+"""The six steps, and what surrounds them."""

@@ -1,0 +1,51 @@
+"""The `[data]` table of a task: which data, which column is the target, how they are split and scaled."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCIKIT_LEARN_SETS = ("iris", "wine", "breast_cancer", "digits", "diabetes")
+
+Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+
+class DataSpec(BaseModel):
+    """Which data a task trains on.
+
+    Exactly one of `source` and `inputs`/`targets` is given.
+
+    Attributes:
+        source: a built-in scikit-learn set, or the path of a .csv, .parquet or .safetensors file (relative paths
+            count from the folder of the task file).
+        inputs: the input rows written out: a list of lists, a NumPy array, a tensor or a data frame, shape (N, ...).
+        targets: the target of each row: class labels (N,) or numbers (N,) or (N, D).
+        target: the target column of a file, or several for a regression with several outputs.
+        columns: the input columns of a file; all others than the target when not given.
+        kind: "classification" or "regression"; inferred from the target when not given.
+        missing: what to do with a row that has a missing value: refuse the file, drop the row, or put in the mean of
+            the training part.
+        categories: what to do with an input column of words: refuse the file, or one column per word (one-hot).
+        test: the share of the rows that is held out for the test, in [0, 1).
+        validation: the share of the rows that is held out for early stopping and plateau schedules, in [0, 1).
+        standardise_inputs: subtract the mean and divide by the standard deviation of the training part.
+        standardise_targets: the same for the targets of a regression.
+        batch_size: samples per update, or "full" for all of them.
+        shuffle: a new seeded order of the training samples in every epoch.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    source: str | None = None
+    inputs: Any = None
+    targets: Any = None
+    target: str | list[str] | None = None
+    columns: list[str] | None = None
+    kind: Literal["classification", "regression"] | None = None
+    missing: Literal["refuse", "drop", "mean"] = "refuse"
+    categories: Literal["refuse", "one-hot"] = "refuse"
+    test: Fraction = 0.0
+    validation: Fraction = 0.0
+    standardise_inputs: bool = False
+    standardise_targets: bool = False
+    batch_size: Annotated[int, Field(ge=1)] | Literal["full"] = "full"
+    shuffle: bool = True
