@@ -87,8 +87,28 @@ def _rebuild(kind: type[ChainruleError], values: dict[str, Any]) -> ChainruleErr
     return kind(**values)
 
 
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with a task: at which key, what stands there, what may stand there."""
+
+    key: str
+    found: str
+    expected: str
+    next_step: str = ""
+
+    def __str__(self) -> str:
+        lines = [self.key, f"  found:    {self.found}", f"  expected: {self.expected}"]
+        return "\n".join([*lines, f"  {self.next_step}"] if self.next_step else lines)
+
+
+@dataclass(eq=False)
 class TaskError(ChainruleError):
-    """A task that cannot be trained as it is written."""
+    """A task that cannot be trained as it is written; `problems` holds everything that was found wrong, at once."""
+
+    problems: tuple[Problem, ...] = ()
+
+    def __str__(self) -> str:
+        return "\n".join([ChainruleError.__str__(self), *(str(problem) for problem in self.problems)])
 
 
 class DataError(ChainruleError):
