@@ -1,0 +1,207 @@
+"""The network of a task: layers built from sizes and names, or the user's own module."""
+
+from collections import OrderedDict
+from typing import Any, final
+
+import torch
+from torch import nn
+
+from chainrule.components.user_code import load_user_object, user_error
+from chainrule.errors import Problem, TaskError
+from chainrule.registry import ACTIVATIONS, INITIALISERS, Catalogue, check_arguments
+from chainrule.shapes import Float, Tensor
+from chainrule.tasks import Component, ModelSpec
+
+# Over which dimension a vector activation runs: the units, not the samples.
+_OVER_UNITS = {"Softmax": {"dim": 1}, "Softmin": {"dim": 1}, "LogSoftmax": {"dim": 1}, "GLU": {"dim": 1}}
+
+
+def build_network(spec: ModelSpec, input_shape: tuple[int, ...], seed: int, dtype: torch.dtype) -> nn.Module:
+    """Build the model of a task, with weights that depend on the seed alone.
+
+    Layers are called hidden1, hidden2, ... and output, their activations hidden1_activation and so on, so that
+    parameters read `hidden1.weight` (units, inputs). Torch's global generator is left as it was.
+
+    Args:
+        spec: the model of the task.
+        input_shape: the shape of one sample; more than one dimension is flattened for layers.
+        seed: decides the initial weights.
+        dtype: of the parameters.
+
+    Raises:
+        TaskError: sizes that do not fit one another.
+        UserModuleError: the user's own module failed to import or to build.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if spec.module is not None:
+            return _user_module(spec, dtype)
+        return _layers(spec, input_shape, dtype)
+
+
+def build(catalogue: Catalogue, component: Component, **filled_in: Any) -> Any:
+    """Build a component from its name and arguments; what chainrule fills in gives way to what the task says."""
+    arguments, _ = check_arguments(catalogue, component.name, component.arguments, "", frozenset(filled_in))
+    return catalogue[component.name](**{**filled_in, **arguments})
+
+
+def _user_module(spec: ModelSpec, dtype: torch.dtype) -> nn.Module:
+    made_by = load_user_object(spec.module or "", "model.module")
+    before = torch.get_default_dtype()
+    # So that numbers which the module writes out are read in the precision of the run, not rounded on the way.
+    torch.set_default_dtype(dtype)
+    try:
+        module = made_by(**spec.arguments)
+    except Exception as error:
+        raise user_error(f"{spec.module} failed to build.", "model.arguments", error) from error
+    finally:
+        torch.set_default_dtype(before)
+    if not isinstance(module, nn.Module):
+        raise TaskError(
+            what=f"{spec.module} makes no module.",
+            where="model.module",
+            found=f"an object of type {type(module).__name__}",
+            expected="a torch.nn.Module",
+        )
+    return module.to(dtype)
+
+
+def _layers(spec: ModelSpec, input_shape: tuple[int, ...], dtype: torch.dtype) -> nn.Module:
+    sizes = spec.layers or []
+    modules: OrderedDict[str, nn.Module] = OrderedDict()
+    if len(input_shape) > 1:
+        modules["flatten"] = nn.Flatten()
+    width = 1
+    for extent in input_shape:
+        width *= extent
+    for index, size in enumerate(sizes):
+        name = "output" if index == len(sizes) - 1 else f"hidden{index + 1}"
+        modules[name] = _linear(spec, index, width, size, dtype)
+        activation = _activation(spec, index, size, dtype)
+        if not isinstance(activation, nn.Identity):
+            modules[f"{name}_activation"] = activation
+        width = size // 2 if isinstance(activation, nn.GLU) else size
+    return nn.Sequential(modules)
+
+
+def _linear(spec: ModelSpec, index: int, inputs: int, outputs: int, dtype: torch.dtype) -> nn.Module:
+    has_bias = spec.bias[index] if isinstance(spec.bias, list) else spec.bias
+    shared = has_bias and spec.bias_convention == "shared"
+    layer = SharedBiasLinear(inputs, outputs, dtype) if shared else nn.Linear(inputs, outputs, has_bias, dtype=dtype)
+    if spec.init is not None:
+        _initialise(layer.weight, spec.init, "model.init")
+    if spec.weights is not None:
+        _write(layer.weight, spec.weights[index], f"model.weights.{index}")
+    bias = layer.bias
+    if isinstance(bias, nn.Parameter):
+        if spec.bias_init is not None:
+            _initialise(bias, spec.bias_init, "model.bias_init")
+        if spec.biases is not None:
+            _write_bias(bias, spec.biases[index], f"model.biases.{index}")
+        bias.requires_grad_(spec.bias_convention != "fixed")
+    return layer
+
+
+def _initialise(parameter: Tensor, component: Component, key: str) -> None:
+    arguments, _ = check_arguments(INITIALISERS, component.name, component.arguments, key)
+    try:
+        INITIALISERS[component.name](parameter, **arguments)
+    except ValueError as error:
+        shape = f"a parameter of shape {tuple(parameter.shape)}"
+        raise TaskError(
+            what=f"The initialiser {component.name} does not fit.", where=key, found=shape, cause=f"torch says: {error}"
+        ) from error
+
+
+def _write(parameter: Tensor, values: list[Any], key: str) -> None:
+    try:
+        written = torch.tensor(values, dtype=torch.float64)
+    except ValueError:
+        written = None
+    if written is None or written.shape != parameter.shape:
+        found = "rows of different lengths" if written is None else f"shape {tuple(written.shape)}"
+        units, inputs = (*parameter.shape, 1)[:2]
+        raise TaskError(
+            what="The weights that are written out do not fit the layer.",
+            problems=(Problem(key, found, f"shape {tuple(parameter.shape)}: {units} units, {inputs} inputs each"),),
+        )
+    with torch.no_grad():
+        parameter.copy_(written)
+
+
+def _write_bias(bias: nn.Parameter, value: float | list[float], key: str) -> None:
+    values = value if isinstance(value, list) else [value] * len(bias)
+    if len(values) != len(bias):
+        expected = f"one number, or {len(bias)} of them"
+        raise TaskError(
+            what="The biases that are written out do not fit the layer.",
+            problems=(Problem(key, f"{len(values)} numbers", expected),),
+        )
+    with torch.no_grad():
+        bias.copy_(torch.tensor(values, dtype=torch.float64))
+
+
+def _activation(spec: ModelSpec, index: int, size: int, dtype: torch.dtype) -> nn.Module:
+    is_output = index == len(spec.layers or []) - 1
+    given = spec.output_activation if is_output else spec.activation
+    if is_output and isinstance(given, list):
+        return PerOutput([_one_activation(component, 1, dtype) for component in given])
+    component = given[index] if isinstance(given, list) else given
+    return _one_activation(component, size, dtype)
+
+
+def _one_activation(component: Component, size: int, dtype: torch.dtype) -> nn.Module:
+    if component.name == "GLU" and size % 2:
+        raise TaskError(
+            what="GLU halves a layer, so the layer needs an even number of units.",
+            where="model.layers",
+            found=str(size),
+            expected="an even number",
+        )
+    if component.name == "Softmax2d":
+        raise TaskError(
+            what="Softmax2d works on images (batch, channels, height, width), not on a layer of units.",
+            where="model",
+            found="Softmax2d",
+            expected="Softmax for a layer, or Softmax2d in a module of your own",
+        )
+    module: nn.Module = build(ACTIVATIONS, component, **_OVER_UNITS.get(component.name, {}))
+    return module.to(dtype)
+
+
+@final
+class SharedBiasLinear(nn.Module):
+    """A linear layer with one bias for all of its units, as some courses draw it.
+
+    Forward:   z[n,o] = Σᵢ W[o,i] x[n,i] + b
+    Backward:  ∂L/∂b = Σₙ Σₒ ∂L/∂z[n,o]
+    """
+
+    def __init__(self, in_features: int, out_features: int, dtype: torch.dtype) -> None:
+        super().__init__()
+        like = nn.Linear(in_features, out_features, dtype=dtype)
+        self.in_features, self.out_features = in_features, out_features
+        self.weight = like.weight
+        self.bias = nn.Parameter(like.bias.detach()[:1].clone())
+
+    def forward(self, inputs: Float[Tensor, "batch in"]) -> Float[Tensor, "batch out"]:
+        """Return z (batch, out)."""
+        return nn.functional.linear(inputs, self.weight, self.bias.expand(self.out_features))
+
+    def extra_repr(self) -> str:
+        """Name the sizes when the module is printed."""
+        return f"in_features={self.in_features}, out_features={self.out_features}, bias=shared"
+
+
+@final
+class PerOutput(nn.Module):
+    """A different activation for each output unit."""
+
+    def __init__(self, activations: list[nn.Module]) -> None:
+        super().__init__()
+        self.activations = nn.ModuleList(activations)
+
+    def forward(self, inputs: Float[Tensor, "batch out"]) -> Float[Tensor, "batch out"]:
+        """Apply the activation of each unit to its column."""
+        columns = torch.split(inputs, 1, dim=1)
+        return torch.cat([activate(column) for activate, column in zip(self.activations, columns, strict=True)], dim=1)

@@ -1,0 +1,149 @@
+"""What a schema cannot say about a task: components against their signatures, and keys against one another."""
+
+from typing import Any
+
+from chainrule.errors import Problem, UnknownNameError
+from chainrule.registry import ACTIVATIONS, INITIALISERS, LOSSES, OPTIMIZERS, SCHEDULERS, Catalogue, check_arguments
+from chainrule.tasks.data_spec import DataSpec
+from chainrule.tasks.specs import Component, ModelSpec, ScheduleSpec, StopSpec
+
+# The run knows its own length: OneCycleLR gets it when the task does not say.
+FILLED_IN = {
+    "OneCycleLR": frozenset({"total_steps"}),
+    "Softmax": frozenset({"dim"}),
+    "Softmin": frozenset({"dim"}),
+    "LogSoftmax": frozenset({"dim"}),
+}
+NESTED_SCHEDULERS = ("SequentialLR", "ChainedScheduler")
+
+
+def check_parts(
+    data: DataSpec,
+    model: ModelSpec,
+    loss: Component | None,
+    optimizer: Component,
+    schedule: ScheduleSpec | None,
+    stop: StopSpec,
+) -> list[Problem]:
+    """Return everything that is wrong with the parts of a task whose keys and types are right."""
+    return [
+        *_check_data(data),
+        *_check_model(model),
+        *(_check_component(LOSSES, loss, "loss") + _check_reduction(loss) if loss else []),
+        *_check_component(OPTIMIZERS, optimizer, "optimizer"),
+        *(_check_schedule(schedule.name, schedule.arguments, "schedule") if schedule else []),
+        *_check_stop(stop, data),
+    ]
+
+
+def _check_component(catalogue: Catalogue, component: Component, key: str) -> list[Problem]:
+    return _check_named(catalogue, component.name, component.arguments, key)
+
+
+def _check_named(catalogue: Catalogue, name: str, arguments: dict[str, Any], key: str) -> list[Problem]:
+    try:
+        canonical = catalogue.canonical(name)
+    except UnknownNameError as error:
+        hint = " ".join(sentence for sentence in (error.cause, error.next_step) if sentence)
+        return [Problem(f"{key}.name", repr(name), error.expected, hint)]
+    filled_in = FILLED_IN.get(canonical, frozenset())
+    return check_arguments(catalogue, canonical, arguments, key, filled_in)[1]
+
+
+def _check_data(data: DataSpec) -> list[Problem]:
+    written_out = data.inputs is not None or data.targets is not None
+    if data.source is None and not written_out:
+        return [Problem("data", "neither source nor inputs", "source, or inputs and targets")]
+    if data.source is not None and written_out:
+        return [Problem("data", "source and inputs or targets", "one of the two")]
+    if written_out and (data.inputs is None or data.targets is None):
+        missing = "inputs" if data.inputs is None else "targets"
+        return [Problem(f"data.{missing}", "nothing", "a row for each sample: inputs and targets go together")]
+    return []
+
+
+def _check_model(model: ModelSpec) -> list[Problem]:
+    if (model.layers is None) == (model.module is None):
+        found = "neither layers nor module" if model.layers is None else "layers and module"
+        return [Problem("model", found, "layers (sizes) or module (a module of your own), one of the two")]
+    if model.module is not None:
+        return _check_user_module(model)
+    return [*_check_activations(model), *_check_lengths(model), *_check_initialisers(model)]
+
+
+def _check_user_module(model: ModelSpec) -> list[Problem]:
+    problems = []
+    if ":" not in (model.module or ""):
+        problems.append(Problem("model.module", repr(model.module), '"file.py:Class" or "package.module:Class"'))
+    for key in sorted(model.model_fields_set - {"module", "arguments"}):
+        problems.append(Problem(f"model.{key}", "a value", "nothing: a module of your own makes its layers itself"))
+    return problems
+
+
+def _check_activations(model: ModelSpec) -> list[Problem]:
+    problems: list[Problem] = []
+    for key, given in (("activation", model.activation), ("output_activation", model.output_activation)):
+        if isinstance(given, list):
+            for index, component in enumerate(given):
+                problems += _check_component(ACTIVATIONS, component, f"model.{key}.{index}")
+        else:
+            problems += _check_component(ACTIVATIONS, given, f"model.{key}")
+    return problems
+
+
+def _check_lengths(model: ModelSpec) -> list[Problem]:
+    layers = model.layers or []
+    wanted = [
+        ("activation", model.activation, len(layers) - 1, "hidden layer"),
+        ("output_activation", model.output_activation, layers[-1], "output"),
+        ("bias", model.bias, len(layers), "layer"),
+        ("weights", model.weights, len(layers), "layer"),
+        ("biases", model.biases, len(layers), "layer"),
+    ]
+    return [
+        Problem(f"model.{key}", f"{len(given)} entries", f"{count}, one for each {of}")
+        for key, given, count, of in wanted
+        if isinstance(given, list) and len(given) != count
+    ]
+
+
+def _check_initialisers(model: ModelSpec) -> list[Problem]:
+    problems: list[Problem] = []
+    for key, component in (("init", model.init), ("bias_init", model.bias_init)):
+        if component is not None:
+            problems += _check_component(INITIALISERS, component, f"model.{key}")
+    if model.init is not None and model.weights is not None:
+        problems.append(Problem("model.init", repr(model.init.name), "nothing: the weights are written out"))
+    if model.bias_init is not None and model.biases is not None:
+        problems.append(Problem("model.bias_init", repr(model.bias_init.name), "nothing: the biases are written out"))
+    return problems
+
+
+def _check_reduction(loss: Component) -> list[Problem]:
+    reduction = loss.arguments.get("reduction", "mean")
+    allowed = ("mean", "sum", "batchmean") if loss.name == "KLDivLoss" else ("mean", "sum")
+    if reduction in allowed or not isinstance(reduction, str):
+        return []
+    expected = " or ".join(f"'{name}'" for name in allowed) + ": the loss must be one number"
+    return [Problem("loss.reduction", repr(reduction), expected)]
+
+
+def _check_schedule(name: str, arguments: dict[str, Any], key: str) -> list[Problem]:
+    if name not in NESTED_SCHEDULERS:
+        return _check_named(SCHEDULERS, name, arguments, key)
+    nested = arguments.get("schedulers")
+    if not isinstance(nested, list) or not all(isinstance(inner, dict) and "name" in inner for inner in nested):
+        return [Problem(f"{key}.schedulers", repr(nested), 'a list of schedulers: [{name = "LinearLR", ...}, ...]')]
+    problems: list[Problem] = []
+    for index, inner in enumerate(nested):
+        rest = {argument: value for argument, value in inner.items() if argument != "name"}
+        problems += _check_schedule(inner["name"], rest, f"{key}.schedulers.{index}")
+    others = {argument: value for argument, value in arguments.items() if argument != "schedulers"}
+    filled_in = frozenset({"schedulers"})
+    return problems + check_arguments(SCHEDULERS, name, others, key, filled_in)[1]
+
+
+def _check_stop(stop: StopSpec, data: DataSpec) -> list[Problem]:
+    if stop.early_stopping is not None and data.validation == 0:
+        return [Problem("data.validation", "0", "a share above 0: stop.early_stopping watches the validation loss")]
+    return []

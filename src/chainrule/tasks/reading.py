@@ -1,0 +1,134 @@
+"""A task from a TOML file, a built-in name or a table, and back to TOML."""
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from chainrule.errors import TaskError, nearest
+from chainrule.tasks.examples import example_names, example_text
+from chainrule.tasks.overrides import override
+from chainrule.tasks.task import Task
+
+
+def load_task(source: str | Path | Mapping[str, Any] | Task, changes: Mapping[str, Any] | None = None) -> Task:
+    """Return a task from the path of a TOML file, the name of a built-in example, a table or a task.
+
+    Paths inside a file count from the folder of that file; the task that comes back holds them as absolute paths.
+
+    Args:
+        source: what to read.
+        changes: values that take the place of the task's own, by dotted key.
+
+    Raises:
+        TaskError: the file cannot be read, or something in it is wrong.
+    """
+    keys, folder, where = _keys_of(source)
+    try:
+        return Task(**absolute_paths(override(keys, changes or {}), folder))
+    except TaskError as error:
+        error.where = error.where or where
+        raise
+
+
+def _keys_of(source: str | Path | Mapping[str, Any] | Task) -> tuple[dict[str, Any], Path, str]:
+    if isinstance(source, Task):
+        return task_keys(source), Path.cwd(), ""
+    if isinstance(source, Mapping):
+        return dict(source), Path.cwd(), ""
+    if str(source) in example_names():
+        return tomllib.loads(example_text(str(source))), Path.cwd(), f"built-in example {source}"
+    path = Path(source)
+    return _parse(_read(path), path), path.resolve().parent, str(path)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise TaskError(
+            what=f"The task file {path.name} is not UTF-8 text.",
+            where=str(path),
+            found=f"byte 0x{error.object[error.start]:02x} at offset {error.start}",
+            expected="a TOML file in UTF-8",
+        ) from None
+    except OSError as error:
+        raise _no_such_task(path, error.strerror or str(error)) from None
+
+
+def _no_such_task(path: Path, reason: str) -> TaskError:
+    files = sorted(file.name for file in path.parent.glob("*.toml")) if path.parent.is_dir() else []
+    close = nearest(path.name, [*example_names(), *files], count=1)
+    return TaskError(
+        what=f"There is no task '{path}'.",
+        found=reason,
+        expected="a TOML file, or one of the built-in " + ", ".join(example_names()),
+        next_step=f"Did you mean '{close[0]}'?" if close else "`chainrule examples` lists the built-in tasks.",
+    )
+
+
+def _parse(text: str, path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise TaskError(
+            what=f"The task file {path.name} is not valid TOML.",
+            where=str(path),
+            found=str(error),
+            expected='lines such as `lr = 0.5` under tables such as `[optimizer]`; text stands in "quotes"',
+        ) from None
+
+
+def absolute_paths(keys: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return the keys of a task with the paths of its data and its module counted from `folder`."""
+    data, model = keys.get("data"), keys.get("model")
+    if isinstance(data, dict) and isinstance(source := data.get("source"), str) and Path(source).suffix:
+        keys = {**keys, "data": {**data, "source": str(folder / Path(source).expanduser())}}
+    if isinstance(model, dict) and isinstance(module := model.get("module"), str) and ".py:" in module:
+        file, _, name = module.rpartition(":")
+        keys = {**keys, "model": {**model, "module": f"{folder / Path(file).expanduser()}:{name}"}}
+    return keys
+
+
+def task_keys(task: Task) -> dict[str, Any]:
+    """Return the keys of a task as TOML would hold them, defaults written out; what is not given is left out."""
+    keys = task.model_dump(exclude_none=True)
+    if task.model.module is not None:  # a module of the user's own has no layers, so their defaults say nothing
+        keys["model"] = {"module": task.model.module, "arguments": task.model.arguments}
+    return keys
+
+
+def task_toml(task: Task) -> str:
+    """Return the TOML of a task, with every default written out, so that it can be run again as it was run."""
+    return tomli_w.dumps(_plain(task_keys(task)))
+
+
+def _plain(value: Any) -> Any:
+    """Return data as TOML can hold it: arrays become lists."""
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return value
+
+
+def fingerprint(task: Task) -> str:
+    """Return a digest of everything that decides the numbers of a run.
+
+    The name, the description, the stop rule and how often checkpoints are written do not count; the contents of the
+    data file and of the user's module do.
+    """
+    keys = _plain(task_keys(task))
+    decisive = {key: value for key, value in keys.items() if key not in {"name", "description", "stop"}}
+    decisive["run"] = {"precision": task.run.precision}
+    digest = hashlib.sha256(json.dumps(decisive, sort_keys=True, default=str).encode())
+    for file in (task.data.source, (task.model.module or "").rpartition(":")[0]):
+        if file and Path(file).is_file():
+            digest.update(Path(file).read_bytes())
+    return digest.hexdigest()
