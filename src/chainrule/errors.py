@@ -18,7 +18,9 @@ order; parts that are empty are left out.
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from typing import Any, Self
+from typing import Any, TypeVar
+
+ErrorKind = TypeVar("ErrorKind", bound="ChainruleError")
 
 
 def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
@@ -71,7 +73,7 @@ class ChainruleError(Exception):
         return _rebuild, (type(self), {field.name: getattr(self, field.name) for field in fields(self)})
 
     @classmethod
-    def unknown_name(cls, kind: str, name: str, known: Iterable[str], where: str = "") -> Self:
+    def unknown_name(cls: type[ErrorKind], kind: str, name: str, known: Iterable[str], where: str = "") -> ErrorKind:
         """Return the error for a name that is not among the known ones, with the nearest of them."""
         names = sorted(known, key=str.lower)
         return cls(

@@ -1,6 +1,7 @@
 """How strongly a penalty pulls on each parameter, beside the loss."""
 
 import math
+from collections.abc import Mapping
 
 import torch
 
@@ -8,7 +9,7 @@ from chainrule.shapes import Float, Tensor
 
 
 def gradient_ratios(
-    penalty: Float[Tensor, ""], loss: Float[Tensor, ""], parameters: dict[str, Tensor]
+    penalty: Float[Tensor, ""], loss: Float[Tensor, ""], parameters: Mapping[str, Tensor]
 ) -> dict[str, float]:
     """Return ‖∂penalty/∂w‖₂ / ‖∂loss/∂w‖₂ for each parameter w.
 
@@ -32,7 +33,7 @@ def gradient_ratios(
     return {name: _ratio(pulls.get(name, 0.0), pushes.get(name, 0.0)) for name in parameters}
 
 
-def _gradient_norms(scalar: Tensor, parameters: dict[str, Tensor]) -> dict[str, float]:
+def _gradient_norms(scalar: Tensor, parameters: Mapping[str, Tensor]) -> dict[str, float]:
     if not parameters or not scalar.requires_grad:
         return {}
     gradients = torch.autograd.grad(scalar, list(parameters.values()), retain_graph=True, allow_unused=True)

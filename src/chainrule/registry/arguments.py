@@ -20,7 +20,8 @@ def parameters_of(catalogue: Catalogue, name: str) -> dict[str, inspect.Paramete
     return {
         key: parameter
         for key, parameter in parameters.items()
-        if key not in catalogue.given_by_us and parameter.kind is not inspect.Parameter.VAR_KEYWORD
+        if key not in catalogue.given_by_us
+        and parameter.kind not in (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
     }
 
 
@@ -58,9 +59,7 @@ def check_arguments(
     return checked, problems
 
 
-def _unknown(
-    catalogue: Catalogue, name: str, argument: str, value: object, allowed: list[str], key: str
-) -> Problem:
+def _unknown(catalogue: Catalogue, name: str, argument: str, value: object, allowed: list[str], key: str) -> Problem:
     expected = f"an argument of {name}: {', '.join(allowed)}" if allowed else f"no argument: {name} takes none"
     if argument in catalogue.given_by_us:
         return Problem(f"{key}.{argument}", repr(value), expected, "chainrule sets it, or torch has deprecated it.")

@@ -105,9 +105,7 @@ OPTIMIZERS = Catalogue(
     members={
         name: member
         for name, member in vars(torch.optim).items()
-        if inspect.isclass(member)
-        and issubclass(member, torch.optim.Optimizer)
-        and member is not torch.optim.Optimizer
+        if inspect.isclass(member) and issubclass(member, torch.optim.Optimizer) and member is not torch.optim.Optimizer
     },
     left_out={},
     given_by_us=frozenset({"params"}),

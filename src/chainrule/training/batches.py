@@ -1,0 +1,69 @@
+"""The batches of an epoch: a seeded order that depends on the epoch alone, so that a run can go on from anywhere."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+
+from chainrule.shapes import Tensor
+from chainrule.training.devices import Placement
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Samples of one update, or this process's share of them.
+
+    Attributes:
+        inputs: (samples, ...).
+        targets: in the form that the loss wants.
+        is_padding: the process has no share of this batch; the one sample it holds must not count.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    is_padding: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batches:
+    """The training part, cut into batches in a new order for every epoch.
+
+    Attributes:
+        inputs: of the whole training part, on the device of the run.
+        targets: in the form that the loss wants, on the device of the run.
+        size: samples of an update, over all processes.
+        shuffle: whether the order changes from epoch to epoch.
+        seed: decides the orders.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    size: int
+    shuffle: bool
+    seed: int
+
+    @property
+    def per_epoch(self) -> int:
+        """How many updates an epoch has."""
+        return -(-len(self.inputs) // self.size)
+
+    def epoch(self, epoch: int, first: int, place: Placement) -> Iterator[Batch]:
+        """Yield the batches of an epoch from number `first` on, each cut to the share of this process."""
+        if self.per_epoch == 1 and place.world == 1:
+            # One batch is the whole part, and the order of its samples does not matter.
+            if first == 0:
+                yield Batch(self.inputs, self.targets)
+            return
+        order = self._order(epoch)
+        for start in range(first * self.size, len(order), self.size):
+            whole = order[start : start + self.size]
+            own = whole[place.rank :: place.world]
+            rows = own if len(own) else whole[:1]
+            yield Batch(self.inputs[rows], self.targets[rows], is_padding=not len(own))
+
+    def _order(self, epoch: int) -> Tensor:
+        if not self.shuffle:
+            return torch.arange(len(self.inputs), device=self.inputs.device)
+        # Two numbers make one seed: neighbouring seeds and epochs must not share an order.
+        generator = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch + 1) % 2**63)
+        return torch.randperm(len(self.inputs), generator=generator).to(self.inputs.device)

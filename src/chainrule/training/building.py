@@ -1,0 +1,116 @@
+"""A run before its first step: data, model, loss, optimizer, schedule and penalties, on the device of the run."""
+
+import torch
+from torch import nn
+
+from chainrule.components import (
+    Objective,
+    build_network,
+    build_objective,
+    build_optimizer,
+    build_schedule,
+    check_shapes,
+    targets_for,
+)
+from chainrule.data import Dataset, Part, load_data
+from chainrule.penalties import attach_penalties
+from chainrule.shapes import Tensor
+from chainrule.tasks import Task
+from chainrule.training.batches import Batches
+from chainrule.training.devices import Placement, parallel
+from chainrule.training.evaluation import run_model
+from chainrule.training.state import State
+
+
+def build_state(task: Task, place: Placement) -> State:
+    """Build everything that a task names, and refuse what does not fit before anything is trained.
+
+    Raises:
+        TaskError, DataError, ShapeError, UserModuleError: see the functions that it calls.
+    """
+    data = load_data(task.data, task.seed)
+    classes = len(data.class_names)
+    columns = 0 if classes else data.train.targets.shape[1]
+    outputs = task.model.layers[-1] if task.model.layers else None
+    objective = build_objective(task.loss, classes, columns, _outputs_after(task, outputs))
+    model = build_network(task.model, tuple(data.train.inputs.shape[1:]), task.seed, place.dtype)
+    model = model.to(place.device)
+    objective.module.to(place.device, place.dtype)
+    inputs, targets = part_tensors(data.train, objective, place)
+    for part in (data.validation, data.test):
+        if part is not None:
+            targets_for(objective, part.targets, place.dtype)
+    if outputs is None:
+        objective = _fit_to_model(task, model, objective, inputs, columns, place)
+        targets = part_tensors(data.train, objective, place)[1]
+    _dry_run(model, objective, inputs, targets)
+    optimizer = build_optimizer(task.optimizer, model)
+    size = len(inputs) if task.data.batch_size == "full" else task.data.batch_size
+    batches = Batches(inputs, targets, size, task.data.shuffle, task.seed)
+    state = State(
+        task=task,
+        data=data,
+        place=place,
+        model=model,
+        runner=parallel(model, place),
+        objective=objective,
+        optimizer=optimizer,
+        schedule=None,
+        penalties=attach_penalties(model, task.penalty) if task.penalty else None,
+        batches=batches,
+    )
+    if task.schedule is not None:
+        state.schedule = build_schedule(task.schedule, optimizer, state.total_steps)
+    model.train()
+    return state
+
+
+def _outputs_after(task: Task, outputs: int | None) -> int | None:
+    """Return how many numbers the model returns: GLU halves its layer."""
+    last = task.model.output_activation
+    halves = outputs is not None and not isinstance(last, list) and last.name == "GLU"
+    return outputs // 2 if halves and outputs is not None else outputs
+
+
+def part_tensors(part: Part, objective: Objective, place: Placement) -> tuple[Tensor, Tensor]:
+    """Return inputs and targets of a part, on the device and in the precision of the run."""
+    targets = targets_for(objective, part.targets, place.dtype)
+    return part.inputs.to(place.device, place.dtype), targets.to(place.device)
+
+
+def _fit_to_model(
+    task: Task, model: nn.Module, objective: Objective, inputs: Tensor, columns: int, place: Placement
+) -> Objective:
+    """Ask a module of the user's own how many outputs it has; two classes may be told by one output or by two."""
+    prediction = _quiet_forward(model, inputs[:2])
+    if objective.classes != 2 or objective.rule.form in ("class", "class set") or prediction.dim() != 2:
+        return objective
+    fitted = build_objective(task.loss, objective.classes, columns, prediction.shape[1])
+    fitted.module.to(place.device, place.dtype)
+    return fitted
+
+
+def _dry_run(model: nn.Module, objective: Objective, inputs: Tensor, targets: Tensor) -> None:
+    rows = min(
+        3, len(inputs)
+    )  # three samples of two outputs: (N,) against (N, 1) shows, square matrices do not hide it
+    prediction = _quiet_forward(model, inputs[:rows])
+    check_shapes(objective, prediction, targets[:rows])
+
+
+def _quiet_forward(model: nn.Module, inputs: Tensor) -> Tensor:
+    """Run the model once and leave no trace: buffers and generators are as before."""
+    devices = [inputs.device] if inputs.device.type == "cuda" else []
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.random.fork_rng(devices=devices), torch.no_grad():
+            return run_model(model, inputs)
+    finally:
+        model.train(was_training)
+
+
+def dataset_parts(data: Dataset) -> dict[str, Part]:
+    """Return the parts that a data set has, by name."""
+    parts = {"train": data.train, "validation": data.validation, "test": data.test}
+    return {name: part for name, part in parts.items() if part is not None}

@@ -1,0 +1,76 @@
+"""The model on a part of the data, without training: loss, metric, predictions."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from chainrule.components import Objective, user_error
+from chainrule.shapes import Float, Tensor
+
+ROWS_AT_ONCE = 8192
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """How a model does on a part of the data.
+
+    Attributes:
+        loss: over the whole part, without penalties.
+        metric_name: "accuracy" or "R²"; empty when the part is too small for one.
+        metric: its value; NaN without one.
+        predictions: (rows, outputs), on the CPU.
+    """
+
+    loss: float
+    metric_name: str
+    metric: float
+    predictions: Float[Tensor, "rows ..."]
+
+
+def run_model(model: nn.Module, inputs: Tensor) -> Tensor:
+    """Call a model on a batch; an error inside a user's module is shown with the user's own traceback.
+
+    Raises:
+        UserModuleError: the forward pass raised.
+    """
+    try:
+        prediction: Tensor = model(inputs)
+    except Exception as error:
+        name = type(getattr(model, "module", model)).__name__
+        raise user_error(f"{name} failed in forward.", f"inputs of shape {tuple(inputs.shape)}", error) from error
+    return prediction
+
+
+def evaluate(model: nn.Module, objective: Objective, inputs: Tensor, targets: Tensor, classes: Tensor) -> Evaluation:
+    """Evaluate a model on a part of the data in evaluation mode; the mode is put back afterwards.
+
+    Args:
+        model: on the device of the inputs.
+        objective: the loss.
+        inputs: (rows, ...).
+        targets: in the form that the loss wants.
+        classes: the class ids (rows,) of a classification, or the numbers (rows, outputs) of a regression.
+    """
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            predictions = torch.cat([run_model(model, rows) for rows in torch.split(inputs, ROWS_AT_ONCE)])
+            loss = float(objective(predictions, targets))
+            name, metric = _metric(objective, predictions, classes)
+    finally:
+        model.train(was_training)
+    return Evaluation(loss, name, metric, predictions.cpu())
+
+
+def _metric(objective: Objective, predictions: Tensor, truth: Tensor) -> tuple[str, float]:
+    if objective.classes:
+        return "accuracy", float((objective.predicted_class(predictions) == truth).double().mean())
+    if objective.name == "GaussianNLLLoss":
+        predictions = predictions.chunk(2, dim=1)[0]
+    numbers, wanted = predictions.double(), truth.double()
+    spread = (wanted - wanted.mean(dim=0)).square().sum()
+    if len(wanted) < 2 or spread == 0:
+        return "", float("nan")
+    return "R²", float(1 - (wanted - numbers).square().sum() / spread)

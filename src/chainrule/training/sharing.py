@@ -1,0 +1,44 @@
+"""The loss when several processes share a batch, and the penalties beside it.
+
+DDP averages the gradients of W processes. So that this average is the gradient of the whole batch, each process
+multiplies what is a mean over its own samples by W · (its share / the whole batch's), and what is a sum by W.
+"""
+
+from chainrule.shapes import Float, Tensor
+from chainrule.training.batches import Batch
+from chainrule.training.devices import total
+from chainrule.training.state import State
+
+
+def shared_objective(state: State, prediction: Tensor, batch: Batch) -> Float[Tensor, ""]:
+    """Return this process's part of the loss and of the penalties; `state.parts` holds them one by one."""
+    parts = {"loss": state.objective(prediction, batch.targets)}
+    sums = {"loss"} if state.objective.reduction == "sum" else set()
+    if state.penalties is not None:
+        values = state.penalties.values()
+        parts |= values
+        specs = zip(values, state.task.penalty, strict=True)
+        sums |= {label for label, spec in specs if spec.normalisation == "sum"}
+    if state.place.world > 1:
+        factor = _factor(state, batch)
+        of_sum = 0.0 if batch.is_padding else float(state.place.world)
+        parts = {name: part * (of_sum if name in sums else factor) for name, part in parts.items()}
+    state.parts = parts
+    whole = parts["loss"]
+    for name, part in parts.items():
+        if name != "loss":
+            whole = whole + part
+    return whole
+
+
+def _factor(state: State, batch: Batch) -> float:
+    own = 0.0 if batch.is_padding else state.objective.share(batch.targets)
+    whole = total(batch.inputs.new_tensor(own), state.place).item()
+    return state.place.world * own / whole
+
+
+def global_loss(state: State, value: Float[Tensor, ""]) -> float:
+    """Return the loss of the whole batch as a number, the same in every process."""
+    if state.place.world == 1:
+        return value.item()
+    return total(value, state.place).item() / state.place.world

@@ -1,0 +1,115 @@
+"""Training by backpropagation in six steps. All of it is on this page.
+
+1. initialise: the data, the model with its initial weights, the loss, the optimizer
+2. forward: the model's prediction for a batch
+3. loss: how wrong it is, one number
+4. gradients: zero_grad, then backward: ∂loss/∂w for every weight w
+5. update: the optimizer moves every weight against its gradient
+6. repeat: 2 to 5, until the epochs are done or it has converged
+"""
+
+import math
+from typing import Protocol
+
+from chainrule.shapes import Tensor
+from chainrule.tasks import Task
+from chainrule.training.batches import Batch
+from chainrule.training.building import build_state
+from chainrule.training.devices import Placement, any_process
+from chainrule.training.evaluation import run_model
+from chainrule.training.sharing import global_loss, shared_objective
+from chainrule.training.state import State
+from chainrule.training.stopping import INTERRUPTED, close_epoch, stop_at_loss_not_finite
+
+
+class Observer(Protocol):
+    """Looks on while a run repeats its steps, and changes nothing in it."""
+
+    def step_begins(self, state: State, batch: Batch) -> None:
+        """Look at the weights before the forward pass."""
+
+    def loss_known(self, state: State, value: Tensor) -> None:
+        """Look at the loss before the gradients are computed; the graph is still there."""
+
+    def gradients_known(self, state: State) -> None:
+        """Look at the gradients before the update."""
+
+    def step_done(self, state: State, loss: float) -> None:
+        """Look at the weights after the update; `loss` is that of the weights before it."""
+
+
+def initialise(task: Task, place: Placement) -> State:
+    """Step 1: read the data, build the model with its initial weights, the loss and the optimizer."""
+    return build_state(task, place)
+
+
+def forward(state: State, batch: Batch) -> Tensor:
+    """Step 2: the prediction for a batch, shape (samples, outputs)."""
+    with state.place.casting():
+        return run_model(state.runner, batch.inputs)
+
+
+def loss(state: State, prediction: Tensor, batch: Batch) -> Tensor:
+    """Step 3: the loss of the batch, with the penalties on its activations: one number."""
+    with state.place.casting():
+        if state.penalties is None and state.place.world == 1:
+            return state.objective(prediction, batch.targets)
+        return shared_objective(state, prediction, batch)
+
+
+def gradients(state: State, value: Tensor) -> None:
+    """Step 4: forget the gradients of the step before, then backpropagate: w.grad becomes ∂loss/∂w."""
+    state.optimizer.zero_grad(set_to_none=True)
+    value.backward()  # type: ignore[no-untyped-call]
+
+
+def update(state: State, batch: Batch, value: Tensor) -> None:
+    """Step 5: the optimizer moves the weights; one that looks around first (LBFGS) repeats 2 to 4 as it needs."""
+    looks = 0
+
+    def look_again() -> float:
+        nonlocal looks
+        looks += 1
+        if looks == 1:  # the first look is the step that was just taken
+            return global_loss(state, value)
+        again = loss(state, forward(state, batch), batch)
+        gradients(state, again)
+        return global_loss(state, again)
+
+    if state.needs_closure:
+        state.optimizer.step(look_again)
+    else:
+        state.optimizer.step()
+    if state.schedule is not None and state.schedule.per == "batch":
+        state.schedule.scheduler.step()
+
+
+def repeat(state: State, observer: Observer) -> None:
+    """Step 6: forward, loss, gradients, update, until a stop rule holds; `state.progress.stopped` says which.
+
+    The loss of a step is that of the weights before its update. A loss that is not finite ends the run before it can
+    spoil the weights.
+    """
+    progress = state.progress
+    while not progress.stopped:
+        for batch in state.batches.epoch(progress.epoch, progress.batch, state.place):
+            observer.step_begins(state, batch)
+            value = loss(state, forward(state, batch), batch)
+            number = global_loss(state, value)
+            if not math.isfinite(number):
+                stop_at_loss_not_finite(state, batch, number)
+                return
+            observer.loss_known(state, value)
+            gradients(state, value)
+            observer.gradients_known(state)
+            update(state, batch, value)
+            progress.count(number, state.batches)
+            if progress.batch == state.batches.per_epoch:
+                close_epoch(state)
+            elif progress.step >= state.total_steps:
+                progress.stopped = f"{progress.step} updates are done"
+            observer.step_done(state, number)
+            if not progress.stopped and any_process(state.stop_requested, state.place):
+                progress.stopped = INTERRUPTED
+            if progress.stopped:
+                return
