@@ -121,14 +121,23 @@ def _plain(value: Any) -> Any:
 def fingerprint(task: Task) -> str:
     """Return a digest of everything that decides the numbers of a run.
 
-    The name, the description, the stop rule and how often checkpoints are written do not count; the contents of the
-    data file and of the user's module do.
+    The name, the description, the stop rule and how often checkpoints are written do not count. Of the data file and
+    of the user's module the contents count, not where they lie.
     """
     keys = _plain(task_keys(task))
     decisive = {key: value for key, value in keys.items() if key not in {"name", "description", "stop"}}
     decisive["run"] = {"precision": task.run.precision}
-    digest = hashlib.sha256(json.dumps(decisive, sort_keys=True, default=str).encode())
-    for file in (task.data.source, (task.model.module or "").rpartition(":")[0]):
-        if file and Path(file).is_file():
-            digest.update(Path(file).read_bytes())
-    return digest.hexdigest()
+    contents = hashlib.sha256()
+    if (source := _file(task.data.source)) is not None:
+        decisive["data"] = {**decisive["data"], "source": source.name}
+        contents.update(source.read_bytes())
+    path, _, name = (task.model.module or "").rpartition(":")
+    if (module := _file(path)) is not None:
+        decisive["model"] = {**decisive["model"], "module": name}
+        contents.update(module.read_bytes())
+    text = json.dumps(decisive, sort_keys=True) + contents.hexdigest()
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _file(path: str | None) -> Path | None:
+    return Path(path) if path and Path(path).is_file() else None

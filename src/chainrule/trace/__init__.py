@@ -1,5 +1,5 @@
 """What a step or a run did, in numbers."""
 
-from chainrule.trace.history import Curve, History
+from chainrule.trace.history import EPOCH, Curve, History
 
-__all__ = ["Curve", "History"]
+__all__ = ["EPOCH", "Curve", "History"]

@@ -7,6 +7,9 @@ from typing import final
 import polars
 
 
+EPOCH = "epoch/"  # what is noted when an epoch has ended, after the update whose number it bears
+
+
 @dataclass(frozen=True, slots=True)
 class Curve:
     """One number over the steps at which it was noted; step k is after k updates."""
@@ -67,10 +70,16 @@ class History:
 
     @classmethod
     def from_polars(cls, table: polars.DataFrame, before: int | None = None) -> "History":
-        """Return the history of a table that `to_polars` made; only steps below `before` when that is given."""
+        """Return the history of a table that `to_polars` made.
+
+        Args:
+            table: name, step, value.
+            before: keep what was known before update number `before` + 1 began: steps below it, and the epoch that
+                ended there.
+        """
         history = cls()
         for name, step, value in table.iter_rows():
-            if before is None or step < before:
+            if before is None or step < before or (step == before and name.startswith(EPOCH)):
                 column = history._columns.setdefault(name, ([], []))
                 column[0].append(step)
                 column[1].append(value)

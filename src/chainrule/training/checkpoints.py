@@ -154,7 +154,7 @@ def _check_head(head: dict[str, Any], path: Path, state: State) -> None:
             found=f"task {head['task'][:12]}",
             expected=f"task {fingerprint(state.task)[:12]}",
             cause="Data, model, loss, optimizer, schedule, penalties, seed or precision changed since it was written.",
-            next_step="Only [stop], the name and how often checkpoints are written may change. Train again for the rest.",
+            next_step="Only [stop], the name and how often checkpoints are written may change.",
         )
     here = (state.place.world, state.place.device.type)
     if (head["world"], head["device"]) != here:

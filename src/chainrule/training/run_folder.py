@@ -65,8 +65,8 @@ class RunFolder:
         """The folder of the checkpoints."""
         return self.path / "checkpoints"
 
-    def begin(self, task: Task) -> None:
-        """Write the task as it is run, and what it runs on."""
+    def begin(self, task: Task) -> Task:
+        """Write the task as it is run, and what it runs on; return the task that stands alone in this folder."""
         with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
         task = self._with_arrays_beside(task)
@@ -79,6 +79,7 @@ class RunFolder:
             "threads": torch.get_num_threads(),
         }
         write_atomically(self.path / "environment.json", json.dumps(environment, indent=2).encode())
+        return task
 
     def _with_arrays_beside(self, task: Task) -> Task:
         """Return the task with large arrays in a file of their own, so that the run folder stands alone."""

@@ -19,7 +19,7 @@ from chainrule.training.devices import Placement, any_process
 from chainrule.training.evaluation import run_model
 from chainrule.training.sharing import global_loss, shared_objective
 from chainrule.training.state import State
-from chainrule.training.stopping import INTERRUPTED, close_epoch, stop_at_loss_not_finite
+from chainrule.training.stopping import INTERRUPTED, close_epoch, limit_reached, stop_at_loss_not_finite
 
 
 class Observer(Protocol):
@@ -106,8 +106,8 @@ def repeat(state: State, observer: Observer) -> None:
             progress.count(number, state.batches)
             if progress.batch == state.batches.per_epoch:
                 close_epoch(state)
-            elif progress.step >= state.total_steps:
-                progress.stopped = f"{progress.step} updates are done"
+            else:
+                progress.stopped = limit_reached(state)
             observer.step_done(state, number)
             if not progress.stopped and any_process(state.stop_requested, state.place):
                 progress.stopped = INTERRUPTED

@@ -26,7 +26,7 @@ def close_epoch(state: State) -> None:
     progress.epoch, progress.batch = progress.epoch + 1, 0
     progress.loss_sum, progress.loss_share, progress.last_loss = 0.0, 0.0, mean
     if state.batches.per_epoch > 1:
-        state.history.note(progress.step, {"epoch_loss": mean})
+        state.history.note(progress.step, {"epoch/loss": mean})
     watched = mean if state.data.validation is None else _validate(state)
     if state.schedule is not None and state.schedule.per == "epoch":
         _step_schedule(state.schedule.scheduler, watched)
@@ -48,9 +48,9 @@ def _validate(state: State) -> float:
     assert part is not None  # noqa: S101  the caller looked
     inputs, targets = part_tensors(part, state.objective, state.place)
     result = evaluate(state.model, state.objective, inputs, targets, part.targets.to(inputs.device))
-    state.history.note(progress.step, {"validation_loss": result.loss})
+    state.history.note(progress.step, {"epoch/validation_loss": result.loss})
     if result.metric_name:
-        state.history.note(progress.step, {"validation_metric": result.metric})
+        state.history.note(progress.step, {"epoch/validation_metric": result.metric})
     if progress.best_loss is None or result.loss < progress.best_loss:
         progress.best_loss, progress.best_epoch = result.loss, progress.epoch
         if state.task.stop.early_stopping is not None:
@@ -66,10 +66,16 @@ def _reason(state: State, mean: float) -> str:
         return f"converged: the loss moved by less than {stop.tolerance:g} in {stop.patience} epochs in a row"
     if stop.early_stopping is not None and progress.epoch - progress.best_epoch >= stop.early_stopping:
         return f"early stopping: the validation loss was lowest after epoch {progress.best_epoch}"
+    return limit_reached(state)
+
+
+def limit_reached(state: State) -> str:
+    """Say which limit on epochs or updates is reached; nothing when the run may go on."""
+    progress, stop = state.progress, state.task.stop
     if progress.epoch >= stop.epochs:
         return "the one epoch is done" if stop.epochs == 1 else f"all {stop.epochs} epochs are done"
     if stop.steps is not None and progress.step >= stop.steps:
-        return f"{progress.step} updates are done"
+        return "the one update is done" if stop.steps == 1 else f"all {stop.steps} updates are done"
     return ""
 
 
