@@ -1,0 +1,181 @@
+"""A document as one HTML file that loads nothing: style and pictures are inside, and there is no script.
+
+Every string of the document is escaped, and the content security policy forbids what an escape might miss: scripts,
+frames, forms, and any address but data.
+"""
+
+import base64
+import re
+from collections.abc import Iterable
+from html import escape
+from typing import Final, assert_never
+
+from chainrule.documents import (
+    Block,
+    Callout,
+    Cell,
+    Chart,
+    Document,
+    Fold,
+    Formula,
+    Heading,
+    Matrix,
+    NetworkDrawing,
+    Prose,
+    Table,
+)
+from chainrule.render.charts import Picture, picture_svg
+from chainrule.render.page_style import STYLE_SHEET
+from chainrule.render.plain_text import CALLOUT_WORDS, is_number_column, print_row, printable, printable_line
+
+_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+_FEWEST_CONTENTS: Final = 2
+# A picture is shown at its own size where there is room, and at 0.62 of it at least: below that, texts are too small
+# to read, and its box scrolls instead.
+_SMALLEST_SHARE: Final = 0.62
+_SIZE: Final = re.compile(r' (?:width|height)="([\d.]+)pt"')
+
+
+def page_html(document: Document) -> str:
+    """Return a document as the text of one HTML page, to be saved as UTF-8.
+
+    Raises:
+        ShapeError: a series of a chart has not as many positions as values.
+    """
+    title = _text(printable_line(document.title))
+    headings = _contents_headings(document.blocks)
+    body = "\n".join(_block(block, headings.get(index, "")) for index, block in enumerate(document.blocks))
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<link rel="icon" href="data:,">
+<style>{STYLE_SHEET}</style>
+</head>
+<body>
+<main class="sheet">
+<h1>{title}</h1>
+{_contents(document.blocks, headings)}{body}
+</main>
+</body>
+</html>
+"""
+
+
+def _text(text: str) -> str:
+    return escape(printable(text), quote=True)
+
+
+def _contents_headings(blocks: tuple[Block, ...]) -> dict[int, str]:
+    """Return the identifiers of the level-2 headings, by their place among the blocks."""
+    places = [place for place, block in enumerate(blocks) if isinstance(block, Heading) and block.level == 2]
+    return {place: f"section-{number}" for number, place in enumerate(places, start=1)}
+
+
+def _contents(blocks: tuple[Block, ...], headings: dict[int, str]) -> str:
+    if len(headings) < _FEWEST_CONTENTS:
+        return ""
+    lines = []
+    for place, identifier in headings.items():
+        heading = blocks[place]
+        if isinstance(heading, Heading):
+            lines.append(f'<li><a href="#{identifier}">{_text(heading.text)}</a></li>')
+    return '<nav aria-label="Contents">\n<p>Contents</p>\n<ol>\n' + "\n".join(lines) + "\n</ol>\n</nav>\n"
+
+
+def _blocks(blocks: Iterable[Block]) -> str:
+    return "\n".join(_block(block) for block in blocks)
+
+
+def _block(block: Block, identifier: str = "") -> str:
+    match block:
+        case Heading():
+            level = min(max(block.level, 2), 6)
+            anchor = f' id="{identifier}"' if identifier else ""
+            return f"<h{level}{anchor}>{_text(block.text)}</h{level}>"
+        case Prose():
+            return f"<p>{_text(block.text)}</p>"
+        case Formula():
+            return _formula(block)
+        case Table():
+            return _table(block)
+        case Chart() | Matrix() | NetworkDrawing():
+            return _figure(block)
+        case Callout():
+            word = CALLOUT_WORDS[block.kind]
+            return f'<div class="callout {block.kind}" role="note"><strong>{word}</strong>{_text(block.text)}</div>'
+        case Fold():
+            state = " open" if block.is_open else ""
+            summary = f"<summary>{_text(block.summary)}</summary>"
+            return f"<details{state}>{summary}\n{_blocks(block.blocks)}\n</details>"
+        case _:
+            assert_never(block)
+
+
+def _formula(formula: Formula) -> str:
+    if not formula.latex:
+        return f'<div class="formula"><pre tabindex="0">{_text(formula.text)}</pre></div>'
+    latex = _text(formula.latex)
+    return (
+        f'<div class="formula" data-latex="{latex}"><pre tabindex="0">{_text(formula.text)}</pre>'
+        f"<details><summary>LaTeX</summary><pre>{latex}</pre></details></div>"
+    )
+
+
+def _table(table: Table) -> str:
+    classes = [' class="number"' if is_number_column(table, index) else "" for index in range(len(table.columns))]
+    head = "".join(
+        f'<th scope="col"{kind}>{_text(column.header)}</th>'
+        for column, kind in zip(table.columns, classes, strict=True)
+    )
+    body = "\n".join(_row(table, row, classes) for row in table.rows)
+    empty = "" if table.rows else '<p class="empty">no rows</p>'
+    caption = f"<figcaption>{_text(table.caption)}</figcaption>" if table.caption else ""
+    name = _text(printable_line(table.caption or "Table"))
+    # The box scrolls, so it must be reachable with the keyboard and needs a name of its own.
+    return (
+        f'<figure><div class="table" tabindex="0" role="region" aria-label="{name}">\n<table>\n'
+        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>{empty}</div>{caption}</figure>"
+    )
+
+
+def _row(table: Table, row: tuple[Cell, ...], classes: list[str]) -> str:
+    cells = [
+        f'<th scope="row"{kind}>{escape(text)}</th>' if index == 0 else f"<td{kind}>{escape(text)}</td>"
+        for index, (text, kind) in enumerate(zip(print_row(table, row), classes, strict=True))
+    ]
+    return f"<tr>{''.join(cells)}</tr>"
+
+
+def _figure(picture: Picture) -> str:
+    svg = picture_svg(picture)
+    data = base64.b64encode(svg.encode()).decode("ascii")
+    width, height = (round(float(points) * 4 / 3) for points in _SIZE.findall(svg)[:2])
+    spoken = _text(
+        ". ".join(printable_line(part) for part in (picture.title, _spoken(picture), picture.caption) if part)
+    )
+    caption = f"<figcaption>{_text(picture.caption)}</figcaption>" if picture.caption else ""
+    return (
+        f'<figure><div class="picture" tabindex="0" role="group" aria-label="{_text(printable_line(picture.title))}">'
+        f'<img width="{width}" height="{height}" style="--least: {round(_SMALLEST_SHARE * width)}px" alt="{spoken}" src="data:image/svg+xml;base64,{data}">'
+        f"</div>{caption}</figure>"
+    )
+
+
+def _spoken(picture: Picture) -> str:
+    """Say what kind of picture this is, for readers who do not see it."""
+    match picture:
+        case Chart():
+            names = ", ".join(series.name for series in picture.series[:6])
+            more = f" and {len(picture.series) - 6} more" if len(picture.series) > 6 else ""
+            return f"Chart of {picture.y_label} against {picture.x_label}: {names}{more}"
+        case Matrix():
+            size = f"{len(picture.row_names)} by {len(picture.column_names)}"
+            return f"Matrix of {size} numbers, {picture.row_label} by {picture.column_label}"
+        case NetworkDrawing():
+            return f"Network of {'-'.join(str(len(layer)) for layer in picture.layers)} nodes"
+        case _:
+            assert_never(picture)

@@ -1,0 +1,106 @@
+"""How a page looks: one style sheet, light and dark, on a phone, on a wide screen and on paper."""
+
+from typing import Final
+
+STYLE_SHEET: Final = """
+:root {
+  color-scheme: light dark;
+  --paper: #ffffff; --ink: #1f2933; --quiet: #566270; --line: #d9dfe5; --panel: #f5f7f9; --link: #0b5cad;
+  --good: #16703c; --note: #0b5cad; --warning: #8a5300; --error: #b3261e;
+  --good-panel: #eaf6ee; --note-panel: #eaf2fb; --warning-panel: #fdf4e3; --error-panel: #fdecea;
+  --sans: system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif;
+  --mono: ui-monospace, "Cascadia Mono", "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace;
+}
+@media (prefers-color-scheme: dark) {
+  :root {
+    --paper: #15191e; --ink: #e3e8ed; --quiet: #a0acb8; --line: #36404a; --panel: #1e242b; --link: #7db8f5;
+    --good: #7fd09b; --note: #7db8f5; --warning: #f0c060; --error: #ff9e94;
+    --good-panel: #16281d; --note-panel: #162536; --warning-panel: #2e2513; --error-panel: #351c1a;
+  }
+}
+*, *::before, *::after { box-sizing: border-box; }
+html { -webkit-text-size-adjust: 100%; text-size-adjust: 100%; scroll-padding-top: 1rem; }
+body { margin: 0; background: var(--paper); color: var(--ink); font: 1rem/1.55 var(--sans); }
+.sheet { max-width: 62rem; margin: 0 auto; padding: 1.5rem 1rem 4rem; overflow-wrap: anywhere; }
+h1, h2, h3, h4, h5, h6 { line-height: 1.25; text-wrap: balance; }
+h1 { font-size: clamp(1.5rem, 1.2rem + 1.6vw, 2.1rem); margin: 0 0 1rem; }
+h2 { font-size: 1.35rem; margin: 2.6rem 0 .8rem; padding-bottom: .3rem; border-bottom: 1px solid var(--line); }
+h3 { font-size: 1.12rem; margin: 1.8rem 0 .5rem; }
+h4, h5, h6 { font-size: 1rem; margin: 1.4rem 0 .4rem; }
+p { margin: .8rem 0; max-width: 44rem; white-space: pre-line; }
+a { color: var(--link); }
+:focus-visible { outline: 2px solid var(--link); outline-offset: 2px; }
+
+nav { margin: 0 0 1.5rem; padding: .8rem 1rem; border: 1px solid var(--line); border-radius: .5rem; }
+nav p { margin: 0 0 .3rem; font-size: .85rem; font-weight: 600; color: var(--quiet); }
+nav ol { margin: 0; padding: 0 0 0 1.3rem; columns: 16rem; }
+nav li { margin: .15rem 0; break-inside: avoid; }
+
+.formula { margin: 1rem 0; padding: .7rem 1rem; background: var(--panel); border-radius: .5rem; }
+.formula pre { margin: 0; font: .95rem/1.6 var(--mono); overflow-x: auto; overflow-wrap: normal; }
+.formula details { margin: .4rem 0 0; padding: 0; border: 0; font-size: .85rem; color: var(--quiet); }
+.formula details summary { font-weight: 400; padding: 0; }
+.formula details pre { white-space: pre-wrap; overflow-wrap: anywhere; user-select: all; font-size: .85rem; }
+
+figure { margin: 1.4rem 0; }
+.picture { width: fit-content; max-width: 100%; padding: .4rem; overflow-x: auto; }
+.picture { background: #ffffff; border: 1px solid var(--line); border-radius: .5rem; }
+.picture img { display: block; max-width: max(100%, min(28rem, var(--least))); height: auto; }
+figcaption { margin: .4rem .2rem 0; font-size: .9rem; color: var(--quiet); max-width: 44rem; white-space: pre-line; }
+
+.table { width: fit-content; max-width: 100%; overflow: auto; }
+.table { max-height: min(75vh, 44rem); border: 1px solid var(--line); border-radius: .5rem; }
+table { border-collapse: separate; border-spacing: 0; font-size: .92rem; overflow-wrap: break-word; }
+th, td { padding: .35rem .75rem; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
+td, tbody th { max-width: 26rem; }
+tbody tr:last-child > * { border-bottom: 0; }
+thead th {
+  position: sticky; top: 0; z-index: 2; background: var(--panel);
+  max-width: 14rem; font-weight: 600; vertical-align: bottom;
+}
+tbody th { position: sticky; left: 0; z-index: 1; background: var(--paper); font-weight: 500; }
+tbody th { max-width: min(16rem, 45vw); }
+thead th:first-child { left: 0; z-index: 3; }
+tbody th, thead th:first-child { border-right: 1px solid var(--line); }
+.number { text-align: right; font-variant-numeric: tabular-nums lining-nums; }
+td.number, tbody th.number { white-space: nowrap; }
+tbody tr:hover > * { background: var(--panel); }
+.empty { padding: .6rem .75rem; color: var(--quiet); }
+
+.callout { margin: 1rem 0; padding: .7rem 1rem; border-left: 4px solid var(--kind); border-radius: .25rem; }
+.callout { white-space: pre-line; }
+.callout strong { color: var(--kind); margin-right: .5em; }
+.callout.good { --kind: var(--good); background: var(--good-panel); }
+.callout.note { --kind: var(--note); background: var(--note-panel); }
+.callout.warning { --kind: var(--warning); background: var(--warning-panel); }
+.callout.error { --kind: var(--error); background: var(--error-panel); }
+
+details { margin: 1rem 0; padding: 0 1rem; border: 1px solid var(--line); border-radius: .5rem; }
+summary { cursor: pointer; padding: .55rem 0; font-weight: 600; }
+summary + * { margin-top: .3rem; }
+
+@media (max-width: 40rem) {
+  .sheet { padding: 1rem .8rem 3rem; }
+  details { padding: 0 .7rem; }
+}
+@media print {
+  :root {
+    color-scheme: light;
+    --paper: #ffffff; --ink: #000000; --quiet: #444444; --line: #bbbbbb; --panel: #f2f2f2; --link: #000000;
+    --good: #16703c; --note: #0b5cad; --warning: #8a5300; --error: #b3261e;
+    --good-panel: #ffffff; --note-panel: #ffffff; --warning-panel: #ffffff; --error-panel: #ffffff;
+  }
+  body { font-size: 10.5pt; }
+  .sheet { max-width: none; padding: 0; }
+  nav { display: none; }
+  .picture { border: 0; padding: 0; overflow: visible; }
+  .picture img { max-width: 100%; }
+  .table { max-height: none; overflow: visible; border: 0; }
+  table { font-size: 8.5pt; }
+  thead th, tbody th { position: static; }
+  h1, h2, h3, h4, summary { break-after: avoid; }
+  figure, .callout, .formula, tr { break-inside: avoid; }
+  details::details-content { content-visibility: visible; block-size: auto; }
+  .formula details { display: none; }
+}
+"""

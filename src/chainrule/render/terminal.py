@@ -1,0 +1,281 @@
+"""A document on the terminal, with rich: fitted to its width, legible without colours and in ASCII.
+
+Strings of the document are never markup and never reach the terminal with control characters in them.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, assert_never
+
+import numpy as np
+from rich import box
+from rich.cells import cell_len
+from rich.columns import Columns
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table as Grid
+from rich.text import Text
+
+from chainrule.documents import (
+    Block,
+    Callout,
+    Cell,
+    Chart,
+    Column,
+    Document,
+    Edge,
+    Fold,
+    Formula,
+    Heading,
+    Matrix,
+    NetworkDrawing,
+    Node,
+    Prose,
+    Table,
+)
+from chainrule.render.curves import Curve, curves_of, remarks_on
+from chainrule.render.network_layout import LABELLED_EDGES_AT_MOST, Gap, cut_layer
+from chainrule.render.plain_text import CALLOUT_WORDS, is_number_column, print_row, printable, printable_line
+from chainrule.render.text_plot import plot_chart
+
+_WIDEST_TEXT_COLUMN: Final = 40
+_CURVES_SUMMARISED_AT_MOST: Final = 6
+_LARGEST_EDGES: Final = 8
+_CALLOUT_STYLES: Final = {"good": "bold green", "note": "bold cyan", "warning": "bold yellow", "error": "bold red"}
+_CURVE_STYLES: Final = ("cyan", "yellow", "green", "magenta", "blue", "red")
+_ASCII: Final = {
+    "−": "-", "–": "-", "—": "-", "·": "*", "×": "x", "÷": "/", "→": "->", "←": "<-", "…": "...", "≤": "<=",
+    "≥": ">=", "≠": "!=", "≈": "~", "∂": "d", "Σ": "sum ", "∇": "grad ", "√": "sqrt", "∞": "inf", "‖": "||",
+    "η": "eta", "α": "alpha", "β": "beta", "δ": "delta", "ε": "epsilon", "λ": "lambda", "μ": "mu", "σ": "sigma",
+    "θ": "theta", "π": "pi", "²": "^2", "³": "^3", "⁻": "^-", "°": "deg ", "⋮": ":", "‘": "'", "’": "'", "“": '"',
+    "”": '"',
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Paper:
+    """What is printed on: the encoding, and how many columns are left between the margins."""
+
+    encoding: str
+    width: int
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the encoding lacks box drawing and braille."""
+        return not self.encoding.lower().startswith("utf")
+
+    def text(self, text: str, style: str = "") -> Text:
+        """Return literal text that the encoding can carry."""
+        return Text(self.encodable(printable(text)), style=style, overflow="fold")
+
+    def line(self, text: str, style: str = "") -> Text:
+        """Return literal text on one line, which wraps where it must."""
+        return self.text(printable_line(text), style)
+
+    def sign(self, sign: str, plain: str) -> str:
+        """Return a sign, or its stand-in in ASCII."""
+        return plain if self.is_plain else sign
+
+    def encodable(self, text: str) -> str:
+        """Return the text with what the encoding lacks written in ASCII."""
+        if not self.is_plain:
+            return text
+        return "".join(character if self._has(character) else _in_ascii(character) for character in text)
+
+    def _has(self, character: str) -> bool:
+        try:
+            character.encode(self.encoding)
+        except UnicodeEncodeError:
+            return False
+        return True
+
+
+def print_document(document: Document, console: Console) -> None:
+    """Print a document on a console, at the console's width and within its encoding.
+
+    Raises:
+        ShapeError: a series of a chart has not as many positions as values.
+    """
+    paper = _Paper(console.encoding, console.width)
+    title = paper.line(document.title, "bold")
+    console.print(title, highlight=False)
+    console.print(_underline(title, paper, "═", "="), highlight=False)
+    for renderable in _blocks(document.blocks, paper):
+        console.print(renderable, highlight=False)
+
+
+def _in_ascii(character: str) -> str:
+    return _ASCII.get(character, character.encode("ascii", "backslashreplace").decode("ascii"))
+
+
+def _underline(text: Text, paper: _Paper, sign: str, plain: str) -> Text:
+    return Text(paper.sign(sign, plain) * min(text.cell_len, paper.width))
+
+
+def _blocks(blocks: Iterable[Block], paper: _Paper) -> Iterator[RenderableType]:
+    for block in blocks:
+        yield Text("")
+        yield from _block(block, paper)
+
+
+def _block(block: Block, paper: _Paper) -> Iterator[RenderableType]:
+    match block:
+        case Heading():
+            text = paper.line(block.text, "bold")
+            yield text
+            if block.level <= 2:
+                yield _underline(text, paper, "─", "-")
+        case Prose():
+            yield paper.text(block.text)
+        case Formula():
+            yield Padding(paper.text(block.text), (0, 0, 0, 4))
+        case Table():
+            yield from _table(block, paper)
+        case Chart():
+            yield from _chart(block, paper)
+        case Matrix():
+            yield from _matrix(block, paper)
+        case NetworkDrawing():
+            yield from _network(block, paper)
+        case Callout():
+            grid = Grid.grid(padding=(0, 2, 0, 0))
+            grid.add_column(no_wrap=True)
+            grid.add_column(overflow="fold")
+            word = f"{CALLOUT_WORDS[block.kind]}:"
+            grid.add_row(Text(word, _CALLOUT_STYLES[block.kind]), paper.text(block.text))
+            yield grid
+        case Fold():
+            yield paper.line(f"{paper.sign('▾', '-')} {block.summary}", "bold")
+            inner = replace(paper, width=max(paper.width - 2, 1))
+            yield Padding(Group(*_blocks(block.blocks, inner)), (0, 0, 0, 2))
+        case _:
+            assert_never(block)
+
+
+def _caption(caption: str, paper: _Paper) -> Iterator[RenderableType]:
+    if caption:
+        yield paper.text(caption, "dim")
+
+
+# Tables
+
+
+def _table(table: Table, paper: _Paper) -> Iterator[RenderableType]:
+    cells = [[paper.encodable(text) for text in print_row(table, row)] for row in table.rows]
+    groups = _column_groups(table, cells, paper)
+    for number, group in enumerate(groups):
+        if number:
+            yield Text("")
+        if len(groups) > 1:
+            yield Text(f"Columns {group[-1 if len(group) < 2 else 1] + 1} to {group[-1] + 1} of {len(table.columns)}:")
+        yield _grid(table, cells, group, paper)
+    if not table.rows:
+        yield Text("(no rows)")
+    yield from _caption(table.caption, paper)
+
+
+def _grid(table: Table, cells: Sequence[Sequence[str]], group: Sequence[int], paper: _Paper) -> Grid:
+    grid = Grid(box=box.ASCII if paper.is_plain else box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for index in group:
+        grid.add_column(
+            paper.line(table.columns[index].header),
+            justify="right" if is_number_column(table, index) else "left",
+            overflow="fold",
+            max_width=_WIDEST_TEXT_COLUMN,
+        )
+    for row in cells:
+        grid.add_row(*(Text(row[index], overflow="fold") for index in group))
+    return grid
+
+
+def _column_groups(table: Table, cells: Sequence[Sequence[str]], paper: _Paper) -> list[list[int]]:
+    """Share the columns out into tables that fit the width; each begins with the first column, which names the rows."""
+    widths = []
+    for index, column in enumerate(table.columns):
+        texts = [printable_line(paper.encodable(column.header)), *(row[index] for row in cells)]
+        widest = max(cell_len(line) for text in texts for line in (text.splitlines() or [""]))
+        widths.append(min(widest, _WIDEST_TEXT_COLUMN) + 3)
+    groups: list[list[int]] = [[0]] if widths else []
+    for index in range(1, len(widths)):
+        used = sum(widths[other] for other in groups[-1])
+        if used + widths[index] > paper.width + 2 and len(groups[-1]) > 1:
+            groups.append([0])
+        groups[-1].append(index)
+    return groups
+
+
+def _matrix(matrix: Matrix, paper: _Paper) -> Iterator[RenderableType]:
+    yield paper.line(matrix.title, "bold")
+    columns = (Column(matrix.row_label), *(Column(name, matrix.number_format) for name in matrix.column_names))
+    rows: tuple[tuple[Cell, ...], ...] = tuple(
+        (name, *values) for name, values in zip(matrix.row_names, matrix.values, strict=True)
+    )
+    yield from _table(Table(columns, rows), paper)
+    yield paper.line(f"Rows: {matrix.row_label}. Columns: {matrix.column_label}.", "dim")
+    yield from _caption(matrix.caption, paper)
+
+
+# Charts
+
+
+def _chart(chart: Chart, paper: _Paper) -> Iterator[RenderableType]:
+    yield paper.line(chart.title, "bold")
+    scales = [f"{name} logarithmic" for name, scale in (("x", chart.x_scale), ("y", chart.y_scale)) if scale == "log"]
+    yield paper.line(", ".join([f"{chart.y_label} against {chart.x_label}", *scales]), "dim")
+    for spans in plot_chart(chart, paper.width, is_plain=paper.is_plain):
+        row = Text(no_wrap=True, overflow="crop")
+        for span in spans:
+            style = "" if span.curve is None else _CURVE_STYLES[span.curve % len(_CURVE_STYLES)]
+            row.append(paper.encodable(span.text), style)
+        yield row
+    curves = curves_of(chart)
+    if len(curves) <= _CURVES_SUMMARISED_AT_MOST:
+        for curve in curves:
+            if not curve.is_empty:
+                yield paper.line(_summary(curve), "dim")
+    for remark in remarks_on(curves):
+        yield paper.line(remark)
+    yield from _caption(chart.caption, paper)
+
+
+def _summary(curve: Curve) -> str:
+    values = curve.y[np.isfinite(curve.y)]
+    ends = f"first {values[0]:.4g}, last {values[-1]:.4g}, "
+    course = ends if curve.series.style in ("line", "dashed") else ""
+    return f"{curve.series.name or 'values'}: {course}lowest {values.min():.4g}, highest {values.max():.4g}"
+
+
+# Networks
+
+
+def _network(drawing: NetworkDrawing, paper: _Paper) -> Iterator[RenderableType]:
+    yield paper.line(drawing.title, "bold")
+    grid = Grid.grid(padding=(0, 2, 0, 0))
+    for _ in range(3):
+        grid.add_column(overflow="fold")
+    for layer, nodes in enumerate(drawing.layers):
+        name = drawing.layer_names[layer] if layer < len(drawing.layer_names) else f"layer {layer + 1}"
+        for slot in cut_layer(len(nodes)):
+            if isinstance(slot, Gap):
+                grid.add_row("", Text(paper.sign("⋮", ":")), Text(f"{slot.count} more"))
+            else:
+                node = nodes[slot]
+                grid.add_row(paper.line(name), paper.line(node.name, "bold"), paper.line(", ".join(node.lines)))
+            name = ""
+    yield grid
+    edges = drawing.edges
+    if len(edges) > LABELLED_EDGES_AT_MOST:
+        edges = tuple(sorted(edges, key=_size, reverse=True)[:_LARGEST_EDGES])
+        yield Text(f"The {len(edges)} largest of {len(drawing.edges)} weights:")
+    yield Columns([_edge(edge, drawing.layers, paper) for edge in edges], equal=True, padding=(0, 3))
+    yield from _caption(drawing.caption, paper)
+
+
+def _edge(edge: Edge, layers: Sequence[Sequence[Node]], paper: _Paper) -> Text:
+    start, end = layers[edge.start[0]][edge.start[1]], layers[edge.end[0]][edge.end[1]]
+    return paper.line(f"{start.name} → {end.name}  {edge.label or format(edge.value, '.4g')}")
+
+
+def _size(edge: Edge) -> float:
+    return math.inf if math.isnan(edge.value) else abs(edge.value)

@@ -1,0 +1,190 @@
+import base64
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+
+import pytest
+
+from chainrule.documents import (
+    Callout,
+    Chart,
+    Column,
+    Document,
+    Fold,
+    Formula,
+    Heading,
+    Prose,
+    Series,
+    Table,
+)
+from chainrule.render.page import page_html
+
+HOSTILE = """</style></title></pre>"'><script>alert(1)</script><img src=x onerror=alert(1)> &amp; \x00\x1b\ud800"""
+
+
+class Skeleton(HTMLParser):
+    """The elements and attribute names of a page, and its texts."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, tuple[str, ...]]] = []
+        self.addresses: list[str] = []
+        self.alternatives: list[str] = []
+        self.texts: list[str] = []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, tuple(name for name, _ in attrs)))
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href")]
+        self.alternatives += [value or "" for name, value in attrs if name == "alt"]
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+def body_of(*blocks: object) -> str:
+    page = page_html(Document("T", blocks))  # type: ignore[arg-type]
+    return page[page.index("<h1>T</h1>") + len("<h1>T</h1>\n") : page.index("\n</main>")]
+
+
+def test_hostile_strings_change_nothing_but_texts(document_with: Callable[[str], Document]) -> None:
+    hostile, plain = Skeleton(page_html(document_with(HOSTILE))), Skeleton(page_html(document_with("plain")))
+    assert hostile.elements == plain.elements
+    assert "script" not in {tag for tag, _ in hostile.elements}
+    shown = "<script>alert(1)</script><img src=x onerror=alert(1)> &amp; \\x00\\x1b\\ud800"
+    assert sum(shown in text for text in hostile.texts) == sum(text.endswith("plain") for text in plain.texts) > 20
+
+
+def test_the_page_can_be_saved_as_utf_8(document_with: Callable[[str], Document]) -> None:
+    page = page_html(document_with(HOSTILE))
+    assert page.encode("utf-8").decode("utf-8") == page
+
+
+def test_the_page_loads_nothing(every_block: Document) -> None:
+    page = page_html(every_block)
+    addresses = Skeleton(page).addresses
+    assert len(addresses) == 1 + 2 + 4  # the empty icon, two headings, four pictures
+    assert all(address.startswith(("data:", "#")) for address in addresses)
+    assert re.findall(r"https?:|url\(|@import|//[a-z]", re.sub(r"base64,[\w+/=]+", "", page)) == []
+    for picture in re.findall(r"data:image/svg\+xml;base64,([\w+/=]+)", page):
+        svg = base64.b64decode(picture).decode()
+        namespaces = {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
+        assert set(re.findall(r"https?://[^\"]*", svg)) == namespaces
+
+
+def test_the_policy_forbids_scripts_and_the_network(every_block: Document) -> None:
+    policy = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', page_html(every_block))
+    assert policy == [
+        "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+    ]
+
+
+def test_the_same_document_gives_the_same_page(every_block: Document) -> None:
+    assert page_html(every_block) == page_html(every_block)
+
+
+def test_the_page_is_for_light_and_dark_for_paper_and_for_phones(every_block: Document) -> None:
+    page = page_html(every_block)
+    assert '<html lang="en">' in page
+    assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in page
+    for query in ("(prefers-color-scheme: dark)", "print", "(max-width: 40rem)"):
+        assert f"@media {query} {{" in page
+
+
+def colours(page: str) -> list[dict[str, str]]:
+    """Return the light and the dark colours of the style sheet by their names."""
+    blocks = re.findall(r":root \{(.*?)\n *\}", page, flags=re.DOTALL)[:2]
+    return [dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", block)) for block in blocks]
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+@pytest.mark.parametrize(
+    ("text", "ground"),
+    [
+        ("ink", "paper"),
+        ("quiet", "paper"),
+        ("link", "paper"),
+        ("ink", "panel"),
+        ("quiet", "panel"),
+        *((kind, f"{kind}-panel") for kind in ("good", "note", "warning", "error")),
+        *(("ink", f"{kind}-panel") for kind in ("good", "note", "warning", "error")),
+    ],
+)
+def test_texts_have_the_contrast_that_wcag_asks_for(scheme: int, text: str, ground: str) -> None:
+    palette = colours(page_html(Document("T", ())))[scheme]
+    lighter, darker = sorted((luminance(palette[text]), luminance(palette[ground])), reverse=True)
+    assert (lighter + 0.05) / (darker + 0.05) >= 4.5
+
+
+def test_level_two_headings_make_the_contents() -> None:
+    page = body_of(Heading("One & only"), Heading("Inner", 3), Heading("Two"), Fold("F", (Heading("Hidden"),)))
+    assert (
+        page
+        == """<nav aria-label="Contents">
+<p>Contents</p>
+<ol>
+<li><a href="#section-1">One &amp; only</a></li>
+<li><a href="#section-2">Two</a></li>
+</ol>
+</nav>
+<h2 id="section-1">One &amp; only</h2>
+<h3>Inner</h3>
+<h2 id="section-2">Two</h2>
+<details><summary>F</summary>
+<h2>Hidden</h2>
+</details>"""
+    )
+    assert body_of(Heading("Alone")) == '<h2 id="section-1">Alone</h2>'
+
+
+def test_small_blocks_are_written_like_this() -> None:
+    assert body_of(Prose("a < b")) == "<p>a &lt; b</p>"
+    assert body_of(Callout("warning", "w")) == (
+        '<div class="callout warning" role="note"><strong>Warning</strong>w</div>'
+    )
+    assert body_of(Formula("x²")) == '<div class="formula"><pre tabindex="0">x²</pre></div>'
+    assert body_of(Formula("x²", "x^2")) == (
+        '<div class="formula" data-latex="x^2"><pre tabindex="0">x²</pre>'
+        "<details><summary>LaTeX</summary><pre>x^2</pre></details></div>"
+    )
+    assert body_of(Fold("f", (), is_open=True)) == "<details open><summary>f</summary>\n\n</details>"
+
+
+def test_tables_print_numbers_by_column_and_name_their_rows() -> None:
+    table = Table((Column("name"), Column("value", ".2f")), (("a<b", 0.125), ("c", None)), "Values")
+    assert (
+        body_of(table)
+        == """<figure><div class="table" tabindex="0" role="region" aria-label="Values">
+<table>
+<thead><tr><th scope="col">name</th><th scope="col" class="number">value</th></tr></thead>
+<tbody>
+<tr><th scope="row">a&lt;b</th><td class="number">0.12</td></tr>
+<tr><th scope="row">c</th><td class="number"></td></tr>
+</tbody>
+</table></div><figcaption>Values</figcaption></figure>"""
+    )
+    assert '<p class="empty">no rows</p>' in body_of(Table((Column("name"),), ()))
+
+
+def test_pictures_say_what_they_show() -> None:
+    series = tuple(Series(f"s{number}", (1.0,), (1.0,)) for number in range(8))
+    chart = Chart("k", "Loss", "epoch", "loss", series, caption="Falls.")
+    assert Skeleton(body_of(chart)).alternatives == [
+        "Loss. Chart of loss against epoch: s0, s1, s2, s3, s4, s5 and 2 more. Falls."
+    ]
+
+
+def test_every_picture_has_an_alternative_text(every_block: Document) -> None:
+    assert Skeleton(page_html(every_block)).alternatives == [
+        "The loss. Chart of loss against epoch: training, validation, best, bars. Caption",
+        "Confusion. Matrix of 2 by 2 numbers, true by predicted. Caption",
+        "The network. Network of 2-2-2 nodes. Caption",
+        "Confusion. Matrix of 2 by 2 numbers, true by predicted. Caption",
+    ]
