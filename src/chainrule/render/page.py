@@ -160,7 +160,8 @@ def _figure(picture: Picture) -> str:
     caption = f"<figcaption>{_text(picture.caption)}</figcaption>" if picture.caption else ""
     return (
         f'<figure><div class="picture" tabindex="0" role="group" aria-label="{_text(printable_line(picture.title))}">'
-        f'<img width="{width}" height="{height}" style="--least: {round(_SMALLEST_SHARE * width)}px" alt="{spoken}" src="data:image/svg+xml;base64,{data}">'
+        f'<img width="{width}" height="{height}" style="--least: {round(_SMALLEST_SHARE * width)}px" '
+        f'alt="{spoken}" src="data:image/svg+xml;base64,{data}">'
         f"</div>{caption}</figure>"
     )
 
