@@ -6,7 +6,6 @@ from typing import final
 
 import polars
 
-
 EPOCH = "epoch/"  # what is noted when an epoch has ended, after the update whose number it bears
 
 
@@ -50,6 +49,11 @@ class History:
     def __getitem__(self, name: str) -> Curve:
         steps, values = self._columns.get(name, ([], []))
         return Curve(tuple(steps), tuple(values))
+
+    def last(self, name: str) -> float | None:
+        """Return the newest value under a name, or None when there is none."""
+        values = self._columns.get(name, ([], []))[1]
+        return values[-1] if values else None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._columns)

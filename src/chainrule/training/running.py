@@ -53,6 +53,7 @@ class Run:
         convention: the loss in force, as a formula.
         place: device and precision, in words.
         parameters: how many numbers are trained.
+        state: what the run had in hand when it ended.
         notes: what was done to the data, and which penalties and schedule are in force.
     """
 
@@ -71,6 +72,7 @@ class Run:
     convention: str
     place: str
     parameters: int
+    state: State
     notes: tuple[str, ...] = field(default=())
 
     @property
@@ -269,6 +271,7 @@ def _finish(
         convention=state.objective.convention(),
         place=state.place.describe(),
         parameters=sum(p.numel() for p in state.model.parameters() if p.requires_grad),
+        state=state,
         notes=notes(state),
     )
     observer.flush(state)

@@ -1,0 +1,69 @@
+"""`chainrule activations`: the catalogue."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from chainrule.activations import catalogue_rows, describe
+from chainrule.errors import ChainruleError, OutputError
+from chainrule.files import write_atomically
+from chainrule.render.charts import picture_png, picture_svg, pictures_in
+from chainrule.render.terminal import print_document
+from chainrule.reports.activations import activation_document, catalogue_document
+from chainrule.tasks import parse_value
+
+DONE = 0
+_PREFIX = "argument."
+
+
+def show_activations(name: str | None, plot: Path | None, is_json: bool, changes: Mapping[str, str]) -> int:
+    """Print the catalogue, or one activation with the arguments that were given for it."""
+    console = Console(highlight=False)
+    arguments = _arguments(changes)
+    if name is None:
+        if plot is not None or arguments:
+            raise ChainruleError(what="A plot and arguments belong to one activation.", expected="its NAME first")
+        if is_json:
+            _print_json(console, {"activations": catalogue_rows()})
+        else:
+            print_document(catalogue_document(), console)
+        return DONE
+    document = activation_document(name, **arguments)
+    if plot is not None:
+        _write_plot(plot, next(iter(pictures_in(document.blocks))))
+    if is_json:
+        _print_json(console, describe(name, **arguments).to_dict())
+        return DONE
+    print_document(document, console)
+    if plot is not None:
+        console.print(Text(f"Plot: {plot}"), soft_wrap=True)
+    return DONE
+
+
+def _print_json(console: Console, data: object) -> None:
+    console.print(json.dumps(data, ensure_ascii=False), soft_wrap=True, markup=False)
+
+
+def _arguments(changes: Mapping[str, str]) -> dict[str, float | str]:
+    arguments: dict[str, float | str] = {}
+    for key, text in changes.items():
+        if not key.startswith(_PREFIX):
+            raise ChainruleError(
+                what=f"There is no option --{key}.",
+                found=f"--{key}",
+                expected="--argument.NAME VALUE, such as --argument.negative_slope 0.2",
+            )
+        arguments[key.removeprefix(_PREFIX)] = parse_value(text)
+    return arguments
+
+
+def _write_plot(path: Path, picture: object) -> None:
+    writers = {".svg": lambda: picture_svg(picture).encode(), ".png": lambda: picture_png(picture)}  # type: ignore[arg-type]
+    if path.suffix not in writers:
+        raise OutputError(
+            what="A plot is written as SVG or PNG.", found=path.name, expected="a name that ends with .svg or .png"
+        )
+    write_atomically(path, writers[path.suffix]())

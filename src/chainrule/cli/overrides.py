@@ -1,0 +1,40 @@
+"""Keys of a task on the command line: `--optimizer.lr .1` or `--seed 3`, taken out before the options are read."""
+
+from collections.abc import Sequence
+
+from chainrule.errors import TaskError
+
+# Keys of a task that have no dot; --device and --precision are short for run.device and run.precision.
+WHOLE_KEYS = ("name", "description", "seed", "loss", "optimizer", "schedule")
+SHORT = {"device": "run.device", "precision": "run.precision", "epochs": "stop.epochs", "lr": "optimizer.lr"}
+
+
+def split_overrides(tokens: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Return the tokens that are not overrides, and the overrides by dotted key.
+
+    Raises:
+        TaskError: an override has no value.
+    """
+    rest: list[str] = []
+    changes: dict[str, str] = {}
+    remaining = list(tokens)
+    while remaining:
+        token = remaining.pop(0)
+        name, equals, value = token.removeprefix("--").partition("=")
+        if not token.startswith("--") or not _is_override(name):
+            rest.append(token)
+            continue
+        if not equals:
+            if not remaining:
+                raise TaskError(
+                    what=f"The option --{name} has no value.",
+                    found="nothing after it",
+                    expected=f"--{name} VALUE, such as --optimizer.lr 0.1",
+                )
+            value = remaining.pop(0)
+        changes[SHORT.get(name, name)] = value
+    return rest, changes
+
+
+def _is_override(name: str) -> bool:
+    return "." in name or name in WHOLE_KEYS or name in SHORT

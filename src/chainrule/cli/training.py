@@ -1,0 +1,105 @@
+"""`chainrule train`: a task, a run, a report."""
+
+import importlib
+import json
+import os
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from chainrule.cli.reporter import TerminalReporter
+from chainrule.documents import Document
+from chainrule.errors import MissingExtraError, TaskError
+from chainrule.files import write_atomically
+from chainrule.render.charts import write_pictures
+from chainrule.render.page import page_html
+from chainrule.render.terminal import print_document
+from chainrule.reports.run_lines import closing_blocks, resume_hint
+from chainrule.reports.run_report import run_document
+from chainrule.tasks import Task, load_task
+from chainrule.training import Reporter, Run, existing_or_error, new_run_folder, task_of_run, train
+
+DONE, WRONG, INTERRUPTED = 0, 1, 130
+
+
+def run_training(
+    source: str,
+    changes: Mapping[str, str],
+    folders: tuple[Path | None, Path | None],
+    flags: tuple[bool, bool, bool],
+) -> int:
+    """Train what the command line names, and return the exit code.
+
+    Args:
+        source: the task.
+        changes: values of its keys, as they were typed.
+        folders: --output and --resume.
+        flags: --tensorboard, --json and --quiet.
+    """
+    output, resume = folders
+    tensorboard, is_json, is_quiet = flags
+    is_main = os.environ.get("RANK", "0") == "0"
+    task, folder = _task_and_folder(source, changes, output, resume)
+    screen = Console(stderr=is_json, highlight=False)
+    shown = TerminalReporter(screen, is_quiet or not is_main)
+    reporters: list[Reporter] = [shown]
+    if tensorboard:
+        reporters.append(_tensorboard(folder))
+    try:
+        run = train(task, folder=folder, resume=resume is not None, reporters=reporters)
+    finally:
+        shown.close()
+    if not is_main:
+        return _code(run)
+    if run.was_interrupted:
+        screen.print(Text(resume_hint(run.task, str(folder))), soft_wrap=True)
+    else:
+        report = _write_report(run, folder)
+        print_document(Document("", closing_blocks(run, str(report))), screen)
+    if is_json:
+        Console(highlight=False, soft_wrap=True, markup=False).print(json.dumps(run.to_dict(), ensure_ascii=False))
+    return _code(run)
+
+
+def _task_and_folder(
+    source: str, changes: Mapping[str, str], output: Path | None, resume: Path | None
+) -> tuple[Task, Path]:
+    if resume is None:
+        task = load_task(source, changes)
+        folder = output or new_run_folder(task.name, datetime.now(), Path("runs"))
+        existing_or_error(folder)
+        return task, folder
+    if output is not None:
+        raise TaskError(what="--resume goes on in its own folder.", found=f"--output {output}", expected="no --output")
+    return task_of_run(resume, changes), resume
+
+
+def _code(run: Run) -> int:
+    if run.was_interrupted:
+        return INTERRUPTED
+    is_wrong = any(finding.severity == "error" for finding in run.findings)
+    return WRONG if is_wrong or not (run.check.is_right or run.check.reason) else DONE
+
+
+def _write_report(run: Run, folder: Path) -> Path:
+    document = run_document(run)
+    write_pictures(document, folder / "plots")
+    path = folder / "report.html"
+    write_atomically(path, page_html(document).encode())
+    return path
+
+
+def _tensorboard(folder: Path) -> Reporter:
+    try:
+        module = importlib.import_module("chainrule.training.tensorboard")
+    except ImportError as error:
+        raise MissingExtraError(
+            what="TensorBoard is not installed.",
+            found=str(error),
+            next_step='Install it with: pip install "chainrule[tensorboard]"',
+        ) from error
+    reporter: Reporter = module.TensorBoardReporter(folder / "tensorboard")
+    return reporter
