@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, final
+from typing import Protocol, final, runtime_checkable
 
 from chainrule.shapes import Tensor
 from chainrule.training.batches import Batch
@@ -21,6 +21,7 @@ REFRESH_SECONDS = 0.1
 FLUSH_SECONDS = 1.0
 
 
+@runtime_checkable
 class Reporter(Protocol):
     """Is told how a run goes, and shows it."""
 

@@ -9,7 +9,7 @@
 """
 
 import math
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from chainrule.shapes import Tensor
 from chainrule.tasks import Task
@@ -22,6 +22,7 @@ from chainrule.training.state import State
 from chainrule.training.stopping import INTERRUPTED, close_epoch, limit_reached, stop_at_loss_not_finite
 
 
+@runtime_checkable
 class Observer(Protocol):
     """Looks on while a run repeats its steps, and changes nothing in it."""
 
