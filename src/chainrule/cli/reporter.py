@@ -61,11 +61,15 @@ class TerminalReporter:
             return
         if self._bar is None:
             self._bar = Progress(
-                BarColumn(bar_width=24), TextColumn("{task.description}"), console=self._screen, transient=True
+                BarColumn(bar_width=24),
+                TextColumn("{task.description}"),
+                console=self._screen,
+                transient=True,
+                auto_refresh=False,
             )
             self._bar.start()
             self._row = self._bar.add_task("", total=state.total_steps)
-        self._bar.update(self._row, completed=state.progress.step, description=text)
+        self._bar.update(self._row, completed=state.progress.step, description=text, refresh=True)
 
     def metrics(self, rows: Sequence[tuple[int, Mapping[str, float]]]) -> None:
         """Nothing: the live line shows what a person can read."""

@@ -1,7 +1,7 @@
 """The batches of an epoch: a seeded order that depends on the epoch alone, so that a run can go on from anywhere."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -34,6 +34,8 @@ class Batches:
         size: samples of an update, over all processes.
         shuffle: whether the order changes from epoch to epoch.
         seed: decides the orders.
+        samples: in the whole training part.
+        per_epoch: how many updates an epoch has.
     """
 
     inputs: Tensor
@@ -41,11 +43,13 @@ class Batches:
     size: int
     shuffle: bool
     seed: int
+    samples: int = field(init=False)
+    per_epoch: int = field(init=False)
 
-    @property
-    def per_epoch(self) -> int:
-        """How many updates an epoch has."""
-        return -(-len(self.inputs) // self.size)
+    def __post_init__(self) -> None:
+        # Counted once: the length of a tensor costs a microsecond, and every update asks for it.
+        object.__setattr__(self, "samples", len(self.inputs))
+        object.__setattr__(self, "per_epoch", -(-self.samples // self.size))
 
     def epoch(self, epoch: int, first: int, place: Placement) -> Iterator[Batch]:
         """Yield the batches of an epoch from number `first` on, each cut to the share of this process."""
@@ -57,13 +61,16 @@ class Batches:
         order = self._order(epoch)
         for start in range(first * self.size, len(order), self.size):
             whole = order[start : start + self.size]
-            own = whole[place.rank :: place.world]
-            rows = own if len(own) else whole[:1]
-            yield Batch(self.inputs[rows], self.targets[rows], is_padding=not len(own))
+            yield self._share(whole, place) if place.world > 1 else Batch(self.inputs[whole], self.targets[whole])
+
+    def _share(self, whole: Tensor, place: Placement) -> Batch:
+        own = whole[place.rank :: place.world]
+        rows = own if len(own) else whole[:1]
+        return Batch(self.inputs[rows], self.targets[rows], is_padding=not len(own))
 
     def _order(self, epoch: int) -> Tensor:
         if not self.shuffle:
-            return torch.arange(len(self.inputs), device=self.inputs.device)
+            return torch.arange(self.samples, device=self.inputs.device)
         # Two numbers make one seed: neighbouring seeds and epochs must not share an order.
         generator = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch + 1) % 2**63)
-        return torch.randperm(len(self.inputs), generator=generator).to(self.inputs.device)
+        return torch.randperm(self.samples, generator=generator).to(self.inputs.device)

@@ -15,6 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 from chainrule.errors import DeviceError
 from chainrule.shapes import Tensor
 
+_AS_IT_IS = contextlib.nullcontext()  # one for all steps: it has no state
 _DTYPES = {"float64": torch.float64, "float32": torch.float32, "bf16": torch.float32}
 
 
@@ -52,7 +53,7 @@ class Placement:
     def casting(self) -> contextlib.AbstractContextManager[object]:
         """Return the context in which forward and loss run."""
         if not self.autocast:
-            return contextlib.nullcontext()
+            return _AS_IT_IS
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
 
 

@@ -1,5 +1,7 @@
 """The model on a part of the data, without training: loss, metric, predictions."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -52,19 +54,27 @@ def evaluate(model: nn.Module, objective: Objective, inputs: Tensor, targets: Te
         targets: in the form that the loss wants.
         classes: the class ids (rows,) of a classification, or the numbers (rows, outputs) of a regression.
     """
+    with evaluating(model):
+        predictions = torch.cat([run_model(model, rows) for rows in torch.split(inputs, ROWS_AT_ONCE)])
+        loss = float(objective(predictions, targets))
+    name, value = metric(objective, predictions, classes)
+    return Evaluation(loss, name, value, predictions.cpu())
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Put a model into evaluation mode without gradients, and put its mode back."""
     was_training = model.training
     model.eval()
     try:
         with torch.no_grad():
-            predictions = torch.cat([run_model(model, rows) for rows in torch.split(inputs, ROWS_AT_ONCE)])
-            loss = float(objective(predictions, targets))
-            name, metric = _metric(objective, predictions, classes)
+            yield
     finally:
         model.train(was_training)
-    return Evaluation(loss, name, metric, predictions.cpu())
 
 
-def _metric(objective: Objective, predictions: Tensor, truth: Tensor) -> tuple[str, float]:
+def metric(objective: Objective, predictions: Tensor, truth: Tensor) -> tuple[str, float]:
+    """Return the name and the value of the metric: accuracy of classes, R² of numbers, "" and NaN where it has none."""
     if objective.classes:
         return "accuracy", float((objective.predicted_class(predictions) == truth).double().mean())
     if objective.name == "GaussianNLLLoss":

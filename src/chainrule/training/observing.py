@@ -9,16 +9,17 @@ from chainrule.shapes import Tensor
 from chainrule.training.batches import Batch
 from chainrule.training.checkpoints import save_checkpoint
 from chainrule.training.devices import any_process
-from chainrule.training.evaluation import evaluate
+from chainrule.training.evaluation import evaluating, metric, run_model
 from chainrule.training.first_update import FirstUpdate
 from chainrule.training.run_folder import RunFolder
 from chainrule.training.state import State
-from chainrule.training.statistics import SAMPLES, StepStatistics, sample_interval
+from chainrule.training.statistics import SAMPLES, StepStatistics, sample_interval, watch
 from chainrule.training.trajectory import Trajectory
 from chainrule.verification import GradientCheck
 
 REFRESH_SECONDS = 0.1
 FLUSH_SECONDS = 1.0
+METRIC_ROWS = 256  # of the training part, for the metric while the run goes on; the final one is of the whole part
 
 
 @runtime_checkable
@@ -68,18 +69,21 @@ class RunObserver:
         self._folder = folder
         self._trajectory = trajectory
         self._interval = sample_interval(state.total_steps)
+        self._watched = watch(state.model)
         self._epochs_between = -(-state.task.stop.epochs // SAMPLES)
         self._statistics: StepStatistics | None = None
         self._refresh = _Clock(REFRESH_SECONDS, now - REFRESH_SECONDS)
         self._flush = _Clock(FLUSH_SECONDS, now)
         self._save = _Clock(state.task.run.checkpoint_seconds, now)
+        self._save_interval = state.task.run.checkpoint_steps
+        self._is_save_due = False
         self._has_metric = bool(state.objective.classes) or len(state.batches.inputs) > 1
         self._note = state.history.note
 
     def step_begins(self, state: State, batch: Batch) -> None:
         """Take the statistics of this step if its turn has come."""
         if state.progress.step % self._interval == 0:
-            self._statistics = StepStatistics(state)
+            self._statistics = StepStatistics(state, self._watched)
 
     def loss_known(self, state: State, value: Tensor) -> None:
         """Pass on to the statistics."""
@@ -103,26 +107,26 @@ class RunObserver:
         if progress.batch == 0 and self._has_metric and progress.epoch % self._epochs_between == 0:
             self._note_training_metric(state)
         now = time.perf_counter()
-        if self._refresh.strikes(now):
+        if self._refresh.strikes(now):  # the other clocks are slower, so that most steps look at one only
             for reporter in self._reporters:
                 reporter.progress(state, loss)
-        if self._flush.strikes(now):
-            self.flush(state)
-        self._save_if_due(state, now)
-
-    def _save_if_due(self, state: State, now: float) -> None:
-        every = state.task.run.checkpoint_steps
-        due = every is not None and state.progress.step % every == 0
-        due = self._save.strikes(now) or due
-        if self._folder is not None and any_process(due, state.place):
+            if self._flush.strikes(now):
+                self.flush(state)
+            self._is_save_due = self._is_save_due or self._save.strikes(now)
+        if self._save_interval and progress.step % self._save_interval == 0:
+            self._is_save_due = True
+        if self._folder is not None and any_process(self._is_save_due, state.place):
             self.save(state)
+            self._is_save_due = False
 
     def _note_training_metric(self, state: State) -> None:
-        part = state.data.train
-        inputs, targets = state.batches.inputs, state.batches.targets
-        result = evaluate(state.model, state.objective, inputs, targets, part.targets.to(inputs.device))
-        if result.metric_name:
-            self._note(state.progress.step, {"epoch/train_metric": result.metric})
+        inputs = state.batches.inputs[:METRIC_ROWS]
+        truth = state.data.train.targets[:METRIC_ROWS].to(inputs.device)
+        with evaluating(state.model):
+            predictions = run_model(state.model, inputs)
+        name, value = metric(state.objective, predictions, truth)
+        if name:
+            self._note(state.progress.step, {"epoch/train_metric": value})
 
     def flush(self, state: State) -> None:
         """Write down what was noted, and tell the reporters."""

@@ -46,7 +46,7 @@ class Progress:
 
     def count(self, loss: float, batches: Batches) -> None:
         """Count an update; the last batch of an epoch may be smaller than the others."""
-        samples = min(batches.size, len(batches.inputs) - self.batch * batches.size)
+        samples = min(batches.size, batches.samples - self.batch * batches.size)
         self.loss_sum += loss * samples
         self.loss_share += samples
         self.step += 1

@@ -4,7 +4,8 @@ They are taken at some steps of a run (`SAMPLES` of them, evenly spread), becaus
 more than the step itself.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import final
 
 import torch
@@ -15,23 +16,47 @@ from chainrule.penalties import gradient_ratios
 from chainrule.registry import ACTIVATIONS
 from chainrule.shapes import Tensor
 from chainrule.training.state import State
+from chainrule.training.trajectory import trained_parameters
 
-SAMPLES = 50
+SAMPLES = 20
 SATURATED_BELOW = 0.01  # |f′(z)| under which a unit passes on less than a hundredth of its gradient
 
 _NOT_ELEMENTWISE = {"Softmax", "Softmin", "Softmax2d", "LogSoftmax", "GLU", "Identity"}
 _RANDOM = {"RReLU"}  # evaluating it again would draw from the run's generator
-_ELEMENTWISE = tuple(
-    member
-    for name, member in ACTIVATIONS.members.items()
-    if isinstance(member, type) and name not in _NOT_ELEMENTWISE | _RANDOM
+_ACTIVATIONS: tuple[type[nn.Module], ...] = tuple(
+    member for member in ACTIVATIONS.members.values() if isinstance(member, type)
 )
+_ELEMENTWISE = tuple(kind for kind in _ACTIVATIONS if kind.__name__ not in _NOT_ELEMENTWISE | _RANDOM)
 _UNINTERESTING = (nn.Flatten, nn.Unflatten, nn.Identity, nn.modules.dropout._DropoutNd)
 
 
 def sample_interval(total_steps: int) -> int:
     """Return how many steps lie between two samples."""
     return -(-total_steps // SAMPLES)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Watched:
+    """What the statistics look at.
+
+    Attributes:
+        layers: the activations of the model, by path; where it has none that are modules, all modules that compute.
+        parameters: the trained parameters, by name.
+    """
+
+    layers: dict[str, nn.Module]
+    parameters: dict[str, nn.Parameter]
+
+
+def watch(model: nn.Module) -> Watched:
+    """Return what the statistics of a model look at."""
+    leaves: dict[str, nn.Module] = {
+        path: module
+        for path, module in model.named_modules()
+        if not list(module.children()) and not isinstance(module, _UNINTERESTING)
+    }
+    activations = {path: module for path, module in leaves.items() if isinstance(module, _ACTIVATIONS)}
+    return Watched(activations or leaves, trained_parameters(model))
 
 
 @final
@@ -41,16 +66,13 @@ class StepStatistics:
     Numbers are named kind/path: `activation_mean/hidden1_activation`, `gradient_norm/hidden1.weight`.
     """
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, watched: Watched | None = None) -> None:
+        watched = watched or watch(state.model)
         self._values: dict[str, float] = {}
-        self._parameters = {
-            name: parameter for name, parameter in state.model.named_parameters() if parameter.requires_grad
-        }
+        self._parameters = watched.parameters
         self._before = {name: parameter.detach().clone() for name, parameter in self._parameters.items()}
         self._handles: list[RemovableHandle] = [
-            module.register_forward_hook(self._activation_hook(path))
-            for path, module in state.model.named_modules()
-            if not list(module.children()) and not isinstance(module, _UNINTERESTING)
+            module.register_forward_hook(self._activation_hook(path)) for path, module in watched.layers.items()
         ]
 
     def loss_known(self, state: State, value: Tensor) -> None:
@@ -70,20 +92,20 @@ class StepStatistics:
 
     def gradients_known(self) -> None:
         """Take the norm of every gradient."""
-        norms = {
-            name: torch.linalg.vector_norm(parameter.grad)
+        gradients = {
+            name: parameter.grad
             for name, parameter in self._parameters.items()
             if parameter.grad is not None and not parameter.grad.is_sparse
         }
-        self._values |= {f"gradient_norm/{name}": float(norm) for name, norm in norms.items()}
+        self._values |= _norms("gradient_norm", gradients)
 
     def step_done(self) -> dict[str, float]:
         """Take ‖Δw‖/‖w‖ of every parameter, and return everything that was gathered."""
-        for name, parameter in self._parameters.items():
-            weight = torch.linalg.vector_norm(self._before[name])
-            moved = torch.linalg.vector_norm(parameter.detach() - self._before[name])
-            if weight > 0:
-                self._values[f"update_ratio/{name}"] = float(moved / weight)
+        now = [parameter.detach() for parameter in self._parameters.values()]
+        moved = torch._foreach_sub(now, list(self._before.values()))
+        changes = _norms("update_ratio", dict(zip(self._parameters, moved, strict=True)))
+        sizes = _norms("update_ratio", self._before)
+        self._values |= {name: change / sizes[name] for name, change in changes.items() if sizes[name] > 0}
         return self._values
 
     def discard(self) -> None:
@@ -96,15 +118,21 @@ class StepStatistics:
             if not isinstance(output, Tensor) or not output.is_floating_point() or output.numel() == 0:
                 return
             numbers = output.detach()
-            facts = [numbers.mean(), numbers.std(correction=0), (numbers == 0).to(numbers.dtype).mean()]
-            names = ["activation_mean", "activation_spread", "zeros"]
+            self._values[f"activation_mean/{path}"] = float(numbers.mean())
+            self._values[f"activation_spread/{path}"] = float(numbers.std(correction=0))
+            self._values[f"zeros/{path}"] = 1 - int(numbers.count_nonzero()) / numbers.numel()
             if _has_derivative(module) and isinstance(inputs[0], Tensor):
-                names.append("saturated")
-                facts.append(_saturated_share(module, inputs[0]).to(numbers.dtype))
-            for name, value in zip(names, torch.stack(facts).tolist(), strict=True):
-                self._values[f"{name}/{path}"] = value
+                self._values[f"saturated/{path}"] = _saturated_share(module, inputs[0])
 
         return look
+
+
+def _norms(kind: str, tensors: Mapping[str, Tensor]) -> dict[str, float]:
+    """Return the Euclidean norm of every tensor, all of them in one call and one wait for the device."""
+    if not tensors:
+        return {}
+    norms = torch.stack(torch._foreach_norm(list(tensors.values()))).tolist()
+    return {f"{kind}/{name}": norm for name, norm in zip(tensors, norms, strict=True)}
 
 
 def _has_derivative(module: nn.Module) -> bool:
@@ -112,9 +140,10 @@ def _has_derivative(module: nn.Module) -> bool:
     return isinstance(module, _ELEMENTWISE) and not getattr(module, "inplace", False)
 
 
-def _saturated_share(module: nn.Module, inputs: Tensor) -> Tensor:
+def _saturated_share(module: nn.Module, inputs: Tensor) -> float:
     """Return the share of entries whose derivative is below `SATURATED_BELOW`, 0 for a ReLU that is off included."""
     with torch.enable_grad():
         z = inputs.detach().requires_grad_()
-        (slope,) = torch.autograd.grad(module.forward(z).sum(), z)
-    return (slope.abs() < SATURATED_BELOW).double().mean()
+        activation = module.forward(z)
+        (slope,) = torch.autograd.grad(activation, z, torch.ones_like(activation))
+    return int((slope.abs() < SATURATED_BELOW).count_nonzero()) / slope.numel()
