@@ -5,13 +5,32 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
-from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from chainrule.errors import Problem, did_you_mean
 from chainrule.registry.components import Catalogue
 
 _ANY_CLASS = ConfigDict(arbitrary_types_allowed=True)
+
+# Names that torch's schedulers import for type checkers only. What they iterate over, a task writes as a list.
+_FOR_TYPE_CHECKERS = {"Callable": Callable, "Iterable": list, "Sequence": list}
+
+# Arguments whose hint is `str` although torch takes only these words, and some of them only when the training runs.
+_CLOSED_WORDS: dict[tuple[str, str], Any] = {
+    ("GELU", "approximate"): typing.Literal["none", "tanh"],
+    ("LBFGS", "line_search_fn"): typing.Literal["strong_wolfe"],
+    ("Muon", "adjust_lr_fn"): typing.Literal["original", "match_rms_adamw"],
+}
+
+_IN_WORDS: dict[Any, str] = {
+    float: "a number",
+    int: "a whole number",
+    bool: "true or false",
+    str: "text",
+    torch.Tensor: "a list of numbers",
+}
 
 
 def parameters_of(catalogue: Catalogue, name: str) -> dict[str, inspect.Parameter]:
@@ -42,7 +61,7 @@ def check_arguments(
         problems that were found.
     """
     allowed = parameters_of(catalogue, name)
-    hints = _type_hints(catalogue[name])
+    hints = _type_hints(catalogue[name], catalogue.canonical(name))
     checked: dict[str, Any] = {}
     problems: list[Problem] = []
     for argument, value in given.items():
@@ -66,38 +85,73 @@ def _unknown(catalogue: Catalogue, name: str, argument: str, value: object, allo
     return Problem(f"{key}.{argument}", repr(value), expected, did_you_mean(argument, allowed))
 
 
-def _type_hints(component: Callable[..., Any]) -> dict[str, Any]:
+def _type_hints(component: Callable[..., Any], name: str) -> dict[str, Any]:
     target = component.__init__ if inspect.isclass(component) else component
     try:
-        return typing.get_type_hints(target)
-    except NameError:  # a hint that torch imports for type checkers only: its own constructor checks the value
-        return {}
+        hints = typing.get_type_hints(target, localns=_FOR_TYPE_CHECKERS)
+    except NameError:  # a name that a later torch imports for type checkers only: its constructor checks the values
+        hints = {}
+    return hints | {argument: words for (owner, argument), words in _CLOSED_WORDS.items() if owner == name}
 
 
 def _convert(hint: Any, value: Any) -> tuple[Any, str]:
     if hint is None:
         return value, ""
-    if isinstance(value, list) and torch.Tensor in typing.get_args(hint):
-        return torch.tensor(value, dtype=torch.float64), ""
-    try:
-        adapter: TypeAdapter[Any] = TypeAdapter(hint, config=_ANY_CLASS)
-    except PydanticSchemaGenerationError:
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, list) and _wants_tensor(hint):
+        return _tensor(value)
+    if _wants_function(hint) and _names_functions(value):
         return value, ""
+    adapter: TypeAdapter[Any] = TypeAdapter(hint, config=_ANY_CLASS)
     try:
         return adapter.validate_python(value, strict=isinstance(value, bool | str)), ""
     except ValidationError:
-        if callable_hint(hint) and isinstance(value, str):
-            return value, ""
-        return value, f"a value of type {_readable(hint)}"
+        return value, type_in_words(hint)
 
 
-def callable_hint(hint: Any) -> bool:
-    """Return whether a signature asks for a function, which a task names as "file.py:function"."""
+def _wants_tensor(hint: Any) -> bool:
     parts = typing.get_args(hint)
-    return typing.get_origin(hint) is Callable or any(callable_hint(part) for part in parts)
+    return torch.Tensor in parts and float not in parts
 
 
-def _readable(hint: Any) -> str:
-    if inspect.isclass(hint) and not typing.get_args(hint):
-        return hint.__name__
-    return str(hint).replace("typing.", "").replace("torch.", "").replace("<class '", "").replace("'>", "")
+def _tensor(values: list[Any]) -> tuple[Any, str]:
+    try:
+        return torch.tensor(values, dtype=torch.float64), ""
+    except (TypeError, ValueError):  # words, or rows of different lengths
+        return values, type_in_words(torch.Tensor)
+
+
+def _wants_function(hint: Any) -> bool:
+    return typing.get_origin(hint) is Callable or any(_wants_function(part) for part in typing.get_args(hint))
+
+
+def _names_functions(value: Any) -> bool:
+    """Return whether a value is "file.py:function", as a task names a function, or a list of such texts."""
+    if isinstance(value, list):
+        return bool(value) and all(isinstance(inner, str) and _names_functions(inner) for inner in value)
+    return isinstance(value, str) and ":" in value
+
+
+def type_in_words(hint: Any) -> str:
+    """Return what a type hint of torch allows, in the words of someone who writes TOML: "a number", "2 numbers"."""
+    if hint in _IN_WORDS:
+        return _IN_WORDS[hint]
+    origin, parts = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Literal:
+        return _either([repr(part) for part in parts])
+    if origin is tuple:
+        return f"{len(parts)} numbers"
+    if origin is list and parts[0] in _IN_WORDS:
+        return "a list of " + type_in_words(parts[0]).removeprefix("a ") + "s"
+    if _wants_function(hint):
+        return 'a function, as "file.py:function"'
+    if not parts:
+        return f"a {hint.__name__}"
+    # What a tensor may be, a number may be too; and what is not wanted is left out rather than written as None.
+    wanted = [part for part in parts if part is not type(None) and not (part is torch.Tensor and float in parts)]
+    return _either([type_in_words(part) for part in wanted])
+
+
+def _either(words: list[str]) -> str:
+    return " or ".join(part for part in (", ".join(words[:-1]), words[-1]) if part)

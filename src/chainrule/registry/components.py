@@ -36,15 +36,18 @@ class Catalogue:
     left_out: dict[str, str]
     given_by_us: frozenset[str]
 
+    def spelling(self, name: str) -> str | None:
+        """Return torch's own spelling of `name`, or None when nothing has that name."""
+        return {_folded(member): member for member in self.members}.get(_folded(name))
+
     def canonical(self, name: str, where: str = "") -> str:
         """Return torch's own spelling of `name`; case, "_" and "-" do not count.
 
         Raises:
             UnknownNameError: nothing has that name, or a task cannot use it; says which names are near.
         """
-        spellings = {_folded(member): member for member in self.members}
-        if _folded(name) in spellings:
-            return spellings[_folded(name)]
+        if (spelling := self.spelling(name)) is not None:
+            return spelling
         reasons = {_folded(member): reason for member, reason in self.left_out.items()}
         if _folded(name) in reasons:
             raise UnknownNameError(
@@ -90,7 +93,7 @@ ACTIVATIONS = Catalogue(
     kind="activation",
     members=_classes(nn, [*torch_activations.__all__, "Identity"], _NOT_ACTIVATIONS),
     left_out=_NOT_ACTIVATIONS,
-    given_by_us=frozenset({"inplace", "device", "dtype"}),
+    given_by_us=frozenset({"inplace", "device", "dtype", "min_value", "max_value"}),
 )
 
 LOSSES = Catalogue(

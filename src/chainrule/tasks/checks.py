@@ -1,5 +1,6 @@
 """What a schema cannot say about a task: components against their signatures, and keys against one another."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from chainrule.errors import Problem, UnknownNameError
@@ -33,7 +34,33 @@ def check_parts(
         *_check_component(OPTIMIZERS, optimizer, "optimizer"),
         *(_check_schedule(schedule.name, schedule.arguments, "schedule") if schedule else []),
         *_check_stop(stop, data),
+        *_check_writable(model, loss, optimizer, schedule),
     ]
+
+
+def _check_writable(
+    model: ModelSpec, loss: Component | None, optimizer: Component, schedule: ScheduleSpec | None
+) -> list[Problem]:
+    """Return what TOML cannot hold: a run keeps its task as it was run, so every argument must be writable."""
+    components = {"loss": loss, "optimizer": optimizer, "schedule": schedule}
+    arguments = {key: component.arguments for key, component in components.items() if component is not None}
+    arguments["model.arguments"] = model.arguments
+    problems = []
+    for key, given in arguments.items():
+        for argument, value in given.items():
+            if (found := _unwritable(value)) is not None and not (value is None and key != "model.arguments"):
+                expected = 'numbers, text, true or false, lists and tables; a function or class as "file.py:name"'
+                problems.append(Problem(f"{key}.{argument}", found, expected, "A run keeps its task as TOML."))
+    return problems
+
+
+def _unwritable(value: Any) -> str | None:
+    if isinstance(value, Mapping):
+        return next((found for inner in value.values() if (found := _unwritable(inner)) is not None), None)
+    if isinstance(value, list | tuple):
+        return next((found for inner in value if (found := _unwritable(inner)) is not None), None)
+    writable = isinstance(value, str | bool | int | float) or hasattr(value, "tolist")
+    return None if writable else "None" if value is None else f"a value of type {type(value).__name__}"
 
 
 def _check_component(catalogue: Catalogue, component: Component, key: str) -> list[Problem]:
@@ -132,15 +159,30 @@ def _check_schedule(name: str, arguments: dict[str, Any], key: str) -> list[Prob
     if name not in NESTED_SCHEDULERS:
         return _check_named(SCHEDULERS, name, arguments, key)
     nested = arguments.get("schedulers")
-    if not isinstance(nested, list) or not all(isinstance(inner, dict) and "name" in inner for inner in nested):
-        return [Problem(f"{key}.schedulers", repr(nested), 'a list of schedulers: [{name = "LinearLR", ...}, ...]')]
+    if not isinstance(nested, list) or not nested or not all(_names_itself(inner) for inner in nested):
+        found = "nothing" if nested is None else repr(nested)
+        return [Problem(f"{key}.schedulers", found, 'a list of schedulers: [{name = "LinearLR", ...}, ...]')]
     problems: list[Problem] = []
+    if name == "SequentialLR" and (problem := _wrong_milestones(arguments, len(nested), key)) is not None:
+        problems.append(problem)
     for index, inner in enumerate(nested):
         rest = {argument: value for argument, value in inner.items() if argument != "name"}
         problems += _check_schedule(inner["name"], rest, f"{key}.schedulers.{index}")
     others = {argument: value for argument, value in arguments.items() if argument != "schedulers"}
     filled_in = frozenset({"schedulers"})
     return problems + check_arguments(SCHEDULERS, name, others, key, filled_in)[1]
+
+
+def _names_itself(inner: Any) -> bool:
+    return isinstance(inner, dict) and isinstance(inner.get("name"), str)
+
+
+def _wrong_milestones(arguments: dict[str, Any], schedulers: int, key: str) -> Problem | None:
+    milestones = arguments.get("milestones")
+    if not isinstance(milestones, list) or len(milestones) == schedulers - 1:
+        return None
+    expected = f"{schedulers - 1} entries: one between each scheduler and the next"
+    return Problem(f"{key}.milestones", repr(milestones), expected)
 
 
 def _check_stop(stop: StopSpec, data: DataSpec) -> list[Problem]:

@@ -1,12 +1,12 @@
 """The `[data]` table of a task: which data, which column is the target, how they are split and scaled."""
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
+
+from chainrule.tasks.numbers import Count, Share
 
 SCIKIT_LEARN_SETS = ("iris", "wine", "breast_cancer", "digits", "diabetes")
-
-Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
 class DataSpec(BaseModel):
@@ -43,9 +43,9 @@ class DataSpec(BaseModel):
     kind: Literal["classification", "regression"] | None = None
     missing: Literal["refuse", "drop", "mean"] = "refuse"
     categories: Literal["refuse", "one-hot"] = "refuse"
-    test: Fraction = 0.0
-    validation: Fraction = 0.0
+    test: Share = 0.0
+    validation: Share = 0.0
     standardise_inputs: bool = False
     standardise_targets: bool = False
-    batch_size: Annotated[int, Field(ge=1)] | Literal["full"] = "full"
+    batch_size: Count | Literal["full"] = "full"
     shuffle: bool = True

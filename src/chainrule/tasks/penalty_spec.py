@@ -1,8 +1,10 @@
 """A `[[penalty]]` table of a task: what is added to the loss for the outputs of which modules."""
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, field_validator, model_validator
+
+from chainrule.tasks.numbers import AtLeastZero, Whole
 
 PenaltyKind = Literal["L1", "L2", "AR", "TAR"]
 Normalisation = Literal["sum", "mean", "per-sample"]
@@ -33,10 +35,10 @@ class PenaltySpec(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: PenaltyKind
-    strength: Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+    strength: AtLeastZero
     modules: str | list[str]
     normalisation: Normalisation = "per-sample"  # replaced by the kind's own when it is not given
-    time_dimension: int | None = None
+    time_dimension: Whole | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -3,10 +3,11 @@
 import hashlib
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tomli_w
 
 from chainrule.errors import TaskError, nearest
@@ -61,8 +62,11 @@ def _read(path: Path) -> str:
 
 
 def _no_such_task(path: Path, reason: str) -> TaskError:
-    files = sorted(file.name for file in path.parent.glob("*.toml")) if path.parent.is_dir() else []
-    close = nearest(path.name, [*example_names(), *files], count=1)
+    if (path / "task.toml").is_file():  # a run folder: the task as it was run lies in it
+        close = [str(path / "task.toml")]
+    else:
+        files = sorted(str(file) for file in path.parent.glob("*.toml")) if path.parent.is_dir() else []
+        close = nearest(str(path), files, count=1) or nearest(path.name, example_names(), count=1)
     return TaskError(
         what=f"There is no task '{path}'.",
         found=reason,
@@ -84,14 +88,29 @@ def _parse(text: str, path: Path) -> dict[str, Any]:
 
 
 def absolute_paths(keys: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Return the keys of a task with the paths of its data and its module counted from `folder`."""
-    data, model = keys.get("data"), keys.get("model")
+    """Return the keys of a task with the paths of its data and of the user's code counted from `folder`."""
+
+    def absolute(reference: str) -> str:
+        file, _, name = reference.rpartition(":")
+        return f"{folder / Path(file).expanduser()}:{name}"
+
+    data, model, schedule = keys.get("data"), keys.get("model"), keys.get("schedule")
     if isinstance(data, dict) and isinstance(source := data.get("source"), str) and Path(source).suffix:
         keys = {**keys, "data": {**data, "source": str(folder / Path(source).expanduser())}}
-    if isinstance(model, dict) and isinstance(module := model.get("module"), str) and ".py:" in module:
-        file, _, name = module.rpartition(":")
-        keys = {**keys, "model": {**model, "module": f"{folder / Path(file).expanduser()}:{name}"}}
+    if isinstance(model, dict) and isinstance(module := model.get("module"), str):
+        keys = {**keys, "model": {**model, "module": _replace_code(module, absolute)}}
+    if isinstance(schedule, dict):
+        keys = {**keys, "schedule": _replace_code(schedule, absolute)}
     return keys
+
+
+def _replace_code(value: Any, replace: Callable[[str], str]) -> Any:
+    """Return a value with every "file.py:Name" inside replaced, in nested tables and lists too."""
+    if isinstance(value, dict):
+        return {key: _replace_code(inner, replace) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_replace_code(inner, replace) for inner in value]
+    return replace(value) if isinstance(value, str) and ".py:" in value else value
 
 
 def task_keys(task: Task) -> dict[str, Any]:
@@ -108,36 +127,38 @@ def task_toml(task: Task) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Return data as TOML can hold it: arrays become lists."""
+    """Return data as TOML can hold it: arrays and data frames become lists."""
     if isinstance(value, Mapping):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if hasattr(value, "tolist"):
-        return value.tolist()
+        return {key: _plain(inner) for key, inner in value.items() if inner is not None}
     if isinstance(value, list | tuple):
         return [_plain(inner) for inner in value]
-    return value
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    return np.asarray(value).tolist() if hasattr(value, "__array__") else value
 
 
 def fingerprint(task: Task) -> str:
     """Return a digest of everything that decides the numbers of a run.
 
-    The name, the description, the stop rule and how often checkpoints are written do not count. Of the data file and
-    of the user's module the contents count, not where they lie.
+    The name, the description, the stop rule, the device and how often checkpoints are written do not count. Of the
+    data file and of the files of the user's code the contents count, not where they lie.
     """
     keys = _plain(task_keys(task))
     decisive = {key: value for key, value in keys.items() if key not in {"name", "description", "stop"}}
     decisive["run"] = {"precision": task.run.precision}
-    contents = hashlib.sha256()
-    if (source := _file(task.data.source)) is not None:
-        decisive["data"] = {**decisive["data"], "source": source.name}
-        contents.update(source.read_bytes())
-    path, _, name = (task.model.module or "").rpartition(":")
-    if (module := _file(path)) is not None:
-        decisive["model"] = {**decisive["model"], "module": name}
-        contents.update(module.read_bytes())
-    text = json.dumps(decisive, sort_keys=True) + contents.hexdigest()
-    return hashlib.sha256(text.encode()).hexdigest()
+    if (source := task.data.source) is not None and Path(source).is_file():
+        decisive["data"] = {**decisive["data"], "source": _contents(source)}
+
+    def by_contents(reference: str) -> str:
+        file, _, name = reference.rpartition(":")
+        return f"{_contents(file)}:{name}" if Path(file).is_file() else reference
+
+    for key in ("model", "schedule"):
+        if key in decisive:
+            decisive[key] = _replace_code(decisive[key], by_contents)
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 
-def _file(path: str | None) -> Path | None:
-    return Path(path) if path and Path(path).is_file() else None
+def _contents(path: str) -> str:
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -5,8 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from chainrule.registry import ACTIVATIONS, INITIALISERS, LOSSES, OPTIMIZERS, SCHEDULERS, Catalogue
-
-Positive = Annotated[int, Field(ge=1)]
+from chainrule.tasks.numbers import AboveZero, Count, Number
 
 
 class Component(BaseModel):
@@ -39,11 +38,13 @@ def _named(catalogue: Catalogue) -> BeforeValidator:
     """Read "name" as {name = "name"}, and spell a known name as torch does; unknown ones are reported later."""
 
     def expand(value: Any) -> Any:
+        if isinstance(value, Component):
+            value = value.model_dump(exclude_none=True)
         value = {"name": value} if isinstance(value, str) else value
         if isinstance(value, dict) and isinstance(value.get("name"), str):
-            spellings = {member.lower().replace("_", ""): member for member in catalogue.members}
-            folded = value["name"].lower().replace("_", "").replace("-", "")
-            return {**value, "name": spellings.get(folded, value["name"])}
+            value = {**value, "name": catalogue.spelling(value["name"]) or value["name"]}
+        if isinstance(value, dict) and isinstance(value.get("schedulers"), list):
+            value = {**value, "schedulers": [expand(inner) for inner in value["schedulers"]]}
         return value
 
     return BeforeValidator(expand)
@@ -76,15 +77,15 @@ class ModelSpec(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    layers: Annotated[list[Positive], Field(min_length=1)] | None = None
+    layers: Annotated[list[Count], Field(min_length=1)] | None = None
     activation: Activation | list[Activation] = Component(name="ReLU")
     output_activation: Activation | list[Activation] = Component(name="Identity")
     bias: bool | list[bool] = True
     bias_convention: Literal["separate", "shared", "fixed"] = "separate"
     init: Initialiser | None = None
     bias_init: Initialiser | None = None
-    weights: list[list[list[float]]] | None = None
-    biases: list[float | list[float]] | None = None
+    weights: list[list[list[Number]]] | None = None
+    biases: list[Number | list[Number]] | None = None
     module: str | None = None
     arguments: dict[str, Any] = {}
 
@@ -103,12 +104,12 @@ class StopSpec(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    epochs: Positive = 100
-    steps: Positive | None = None
-    target_loss: float | None = None
-    tolerance: Annotated[float, Field(gt=0)] | None = None
-    patience: Positive = 10
-    early_stopping: Positive | None = None
+    epochs: Count = 100
+    steps: Count | None = None
+    target_loss: Number | None = None
+    tolerance: AboveZero | None = None
+    patience: Count = 10
+    early_stopping: Count | None = None
 
 
 class RunSpec(BaseModel):
@@ -125,8 +126,8 @@ class RunSpec(BaseModel):
 
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["float64", "float32", "bf16"] = "float32"
-    checkpoint_seconds: Annotated[float, Field(gt=0)] = 30.0
-    checkpoint_steps: Positive | None = None
+    checkpoint_seconds: AboveZero = 30.0
+    checkpoint_steps: Count | None = None
 
 
 Schedule = Annotated[ScheduleSpec, _named(SCHEDULERS)]

@@ -1,12 +1,13 @@
 """A task: what to train. Built in Python or read from a TOML file, and checked as a whole before anything runs."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from chainrule.errors import TaskError
 from chainrule.tasks.checks import check_parts
 from chainrule.tasks.data_spec import DataSpec
+from chainrule.tasks.numbers import Seed
 from chainrule.tasks.penalty_spec import PenaltySpec
 from chainrule.tasks.problems import problems_of
 from chainrule.tasks.specs import Component, Loss, ModelSpec, Optimizer, RunSpec, Schedule, StopSpec
@@ -37,7 +38,7 @@ class Task(BaseModel):
 
     name: str = "task"
     description: str = ""
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    seed: Seed = 0
     data: DataSpec
     model: ModelSpec
     loss: Loss | None = None
