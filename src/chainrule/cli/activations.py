@@ -1,6 +1,5 @@
 """`chainrule activations`: the catalogue."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,6 +7,9 @@ from rich.console import Console
 from rich.text import Text
 
 from chainrule.activations import catalogue_rows, describe
+from chainrule.cli.exit_codes import DONE
+from chainrule.cli.json_output import print_json
+from chainrule.cli.usage import unknown_option
 from chainrule.errors import ChainruleError, OutputError
 from chainrule.files import write_atomically
 from chainrule.render.charts import picture_png, picture_svg, pictures_in
@@ -15,7 +17,6 @@ from chainrule.render.terminal import print_document
 from chainrule.reports.activations import activation_document, catalogue_document
 from chainrule.tasks import parse_value
 
-DONE = 0
 _PREFIX = "argument."
 
 
@@ -27,7 +28,7 @@ def show_activations(name: str | None, plot: Path | None, is_json: bool, changes
         if plot is not None or arguments:
             raise ChainruleError(what="A plot and arguments belong to one activation.", expected="its NAME first")
         if is_json:
-            _print_json(console, {"activations": catalogue_rows()})
+            print_json({"activations": catalogue_rows()})
         else:
             print_document(catalogue_document(), console)
         return DONE
@@ -35,7 +36,7 @@ def show_activations(name: str | None, plot: Path | None, is_json: bool, changes
     if plot is not None:
         _write_plot(plot, next(iter(pictures_in(document.blocks))))
     if is_json:
-        _print_json(console, describe(name, **arguments).to_dict())
+        print_json(describe(name, **arguments).to_dict())
         return DONE
     print_document(document, console)
     if plot is not None:
@@ -43,19 +44,11 @@ def show_activations(name: str | None, plot: Path | None, is_json: bool, changes
     return DONE
 
 
-def _print_json(console: Console, data: object) -> None:
-    console.print(json.dumps(data, ensure_ascii=False), soft_wrap=True, markup=False)
-
-
 def _arguments(changes: Mapping[str, str]) -> dict[str, float | str]:
     arguments: dict[str, float | str] = {}
     for key, text in changes.items():
         if not key.startswith(_PREFIX):
-            raise ChainruleError(
-                what=f"There is no option --{key}.",
-                found=f"--{key}",
-                expected="--argument.NAME VALUE, such as --argument.negative_slope 0.2",
-            )
+            raise unknown_option(f"--{key}", (f"--{_PREFIX}{key.rpartition('.')[2]}",), "activations")
         arguments[key.removeprefix(_PREFIX)] = parse_value(text)
     return arguments
 

@@ -1,75 +1,87 @@
 """The command table. Commands import what they need when they run, so that --help never waits for torch."""
 
-import json
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import App, CycloptsError, Parameter
-from rich.console import Console
 
 import chainrule
+from chainrule.cli.exit_codes import DONE, INTERRUPTED, UNUSABLE
+from chainrule.cli.json_output import print_json
 from chainrule.cli.overrides import split_overrides
+from chainrule.cli.usage import unknown_option, usage_error
 from chainrule.errors import ChainruleError
-
-DONE, WRONG, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
+from chainrule.render.plain_text import printable
 
 Changes = Annotated[dict[str, str] | None, Parameter(parse=False)]
-Json = Annotated[bool, Parameter(negative="")]
+Flag = Annotated[bool, Parameter(negative="", show_default=False)]
 
 app = App(
     name="chainrule",
     help="Make backpropagation in PyTorch visible, checkable and steerable.",
     help_epilogue=(
-        "Start with `chainrule train`: it trains the 2-2-2 network of the worked example and shows every number of "
-        "its first update. `chainrule examples` lists more; `chainrule COMMAND --help` says more of a command."
+        "Examples:\n"
+        "  chainrule train                 the 2-2-2 worked example with every number\n"
+        "  chainrule train digits          a built-in task\n"
+        "  chainrule train my-task.toml    a task of your own\n"
+        "  chainrule train --help          what else it takes\n"
+        "  chainrule --version             versions, and the devices found"
     ),
+    help_format="plaintext",
     version_flags=[],
     help_on_error=False,
 )
 
 
-@app.command
+@app.command(help_epilogue="")
 def train(
-    task: str = "two-two-two",
+    task: str | None = None,
     /,
     *,
     output: Annotated[Path | None, Parameter(alias="-o")] = None,
     resume: Path | None = None,
-    tensorboard: Json = False,
-    json: Json = False,
-    quiet: Annotated[bool, Parameter(alias="-q", negative="")] = False,
+    tensorboard: Flag = False,
+    json: Flag = False,
+    quiet: Annotated[bool, Parameter(alias="-q", negative="", show_default=False)] = False,
     changes: Changes = None,
 ) -> int:
     """Train a task by backpropagation, and write a run folder with a report.
 
-    The six steps: initialise, forward, loss, gradients, update, repeat. For a small network the first update is shown
-    with every number.
+    The six steps: initialise, forward, loss, gradients, update, repeat.
+    For a small network the first update is shown with every number.
 
-    Any key of the task can be changed from here by its dotted name:
+    Examples:
+      chainrule train
+      chainrule train digits --device cuda
+      chainrule train my-task.toml -o runs/mine
+      chainrule train --resume runs/mine --stop.epochs 200
 
-        chainrule train two-two-two --optimizer.lr 1 --stop.epochs 1000
+    Any key of the task can be changed by its dotted name:
+      chainrule train two-two-two --optimizer.lr 1 --stop.epochs 1000
+      chainrule train iris --seed 3 --model.activation Tanh
+      chainrule train iris --optimizer '{name = "SGD", lr = 0.1}'
+    Short for run.device, run.precision, stop.epochs and optimizer.lr:
+      chainrule train iris --device cpu --precision float64 --epochs 9 --lr 0.1
 
-        chainrule train iris --loss MSELoss --optimizer '{name = "SGD", lr = 0.1}' --seed 3
-
-        chainrule train my-task.toml --device cuda --precision bf16 -o runs/mine
-
-        torchrun --nproc-per-node 2 -m chainrule train digits
+    On two processes:
+      torchrun --nproc-per-node 2 -m chainrule train digits
 
     Ctrl-C finishes the update, saves, and says how to go on.
 
-    Exit code: 0 done; 1 the loss was no longer finite, or the gradients are wrong; 2 unusable input; 130 interrupted.
+    Exit code: 0 done; 1 done, but the loss was no longer finite or a gradient is
+    wrong; 2 unusable input; 130 interrupted.
 
     Parameters
     ----------
     task
-        A TOML file, or the name of a built-in example (see `chainrule examples`).
+        A TOML file, or the name of a built-in example (`chainrule examples` lists them); two-two-two when not given.
     output
-        The run folder; runs/<time>-<name> when not given.
+        The run folder; runs/TIME-NAME when not given.
     resume
-        Go on with the run in this folder, to bit-identical numbers. Only [stop] may be changed.
+        Go on with the run in this folder, to bit-identical numbers. Only its [stop] may be changed.
     tensorboard
         Also write TensorBoard event files into the run folder.
     json
@@ -77,43 +89,45 @@ def train(
     quiet
         Print only the result.
     """
-    from chainrule.cli.training import run_training
+    from chainrule.cli.training import Flags, run_training
 
-    return run_training(task, changes or {}, (output, resume), (tensorboard, json, quiet))
+    return run_training(task, changes or {}, (output, resume), Flags(tensorboard, json, quiet))
 
 
-@app.command
-def examples(*, write: Annotated[tuple[str, Path] | None, Parameter()] = None, json: Json = False) -> int:
+@app.command(help_epilogue="")
+def examples(*, write: Annotated[tuple[str, Path] | None, Parameter(negative="")] = None, json: Flag = False) -> int:
     """List the built-in tasks, or write one as a TOML file with comments, to edit.
 
-        chainrule examples
-
-        chainrule examples --write iris my-task.toml
+    Examples:
+      chainrule examples
+      chainrule examples --write iris my-task.toml
 
     Parameters
     ----------
     write
         NAME FILE: write the TOML of this task to this file; an existing file is not overwritten.
     json
-        Print one JSON object on standard output.
+        Print one JSON object, and nothing else, on standard output.
     """
     from chainrule.cli.examples import list_examples, write_example
 
-    return list_examples(json) if write is None else write_example(*write)
+    return list_examples(json) if write is None else write_example(*write, json)
 
 
-@app.command
+@app.command(help_epilogue="")
 def activations(
-    name: str | None = None, /, *, plot: Path | None = None, json: Json = False, changes: Changes = None
+    name: str | None = None, /, *, plot: Path | None = None, json: Flag = False, changes: Changes = None
 ) -> int:
-    """List the activations of torch.nn with their facts, or show one with a plot of value and derivative.
+    """List the activations of torch.nn with their facts, or show one with a plot.
 
-    The facts are computed from the formulas: range, zero-centred, monotone, bounded, where the derivative vanishes,
-    and the gain that keeps the variance.
+    The facts are computed from the formulas: range, zero-centred, monotone,
+    bounded, where the derivative vanishes, and the gain that keeps the variance.
+    The plot shows value and derivative.
 
-        chainrule activations
-
-        chainrule activations LeakyReLU --argument.negative_slope 0.2 --plot leaky.svg
+    Examples:
+      chainrule activations
+      chainrule activations Mish
+      chainrule activations LeakyReLU --argument.negative_slope 0.2 --plot leaky.svg
 
     Parameters
     ----------
@@ -122,7 +136,7 @@ def activations(
     plot
         Also write the plot to this .svg or .png file.
     json
-        Print one JSON object on standard output.
+        Print one JSON object, and nothing else, on standard output.
     """
     from chainrule.cli.activations import show_activations
 
@@ -148,30 +162,32 @@ def launch(tokens: Sequence[str]) -> int:
         return print_version()
     is_json = "--json" in tokens
     try:
-        rest, changes = split_overrides(tokens)
-        command, bound, ignored = app.parse_args(rest, exit_on_error=False, print_error=False)
-        if "changes" in ignored:
-            bound.arguments["changes"] = changes
-        elif changes:
-            key = next(iter(changes))
-            raise ChainruleError(what=f"Unknown option --{key}.", next_step="`chainrule --help` lists the commands.")
-        result = command(*bound.args, **bound.kwargs)
-    except CycloptsError as error:
-        return _fail(str(error), {"error": str(error)}, is_json)
+        return _run(tokens)
     except ChainruleError as error:
-        return _fail(str(error), {"error": str(error), "kind": type(error).__name__}, is_json)
+        return _fail(error, is_json)
     except KeyboardInterrupt:
-        print("Interrupted before anything was written.", file=sys.stderr)  # noqa: T201
+        print("Interrupted before the first update.", file=sys.stderr)  # noqa: T201
         return INTERRUPTED
+
+
+def _run(tokens: Sequence[str]) -> int:
+    rest, changes = split_overrides(tokens)
+    try:
+        command, bound, ignored = app.parse_args(rest, exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        raise usage_error(error, rest, [name for name in app if not name.startswith("-")]) from error
+    if "changes" in ignored:
+        bound.arguments["changes"] = changes
+    elif changes:
+        raise unknown_option(f"--{next(iter(changes))}", (), rest[0] if rest else "")
+    result = command(*bound.args, **bound.kwargs)
     return result if isinstance(result, int) else DONE
 
 
-def _fail(text: str, data: dict[str, Any], is_json: bool) -> int:
+def _fail(error: ChainruleError, is_json: bool) -> int:
     if is_json:
-        print(json.dumps(data, ensure_ascii=False))  # noqa: T201
-    console = Console(stderr=True, highlight=False)
-    console.print("error:", style="bold red", end=" ")
-    console.print(text, markup=False, soft_wrap=True)
+        print_json({"error": str(error), "kind": type(error).__name__})
+    print(f"error: {printable(str(error))}", file=sys.stderr)  # noqa: T201
     return UNUSABLE
 
 

@@ -25,10 +25,10 @@ def split_overrides(tokens: Sequence[str]) -> tuple[list[str], dict[str, str]]:
             rest.append(token)
             continue
         if not equals:
-            if not remaining:
+            if not remaining or remaining[0].startswith("--"):
                 raise TaskError(
                     what=f"The option --{name} has no value.",
-                    found="nothing after it",
+                    found=remaining[0] if remaining else "nothing after it",
                     expected=f"--{name} VALUE, such as --optimizer.lr 0.1",
                 )
             value = remaining.pop(0)

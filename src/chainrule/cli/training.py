@@ -1,15 +1,17 @@
 """`chainrule train`: a task, a run, a report."""
 
 import importlib
-import json
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
+from chainrule.cli.exit_codes import DONE, INTERRUPTED, WRONG
+from chainrule.cli.json_output import print_json
 from chainrule.cli.reporter import TerminalReporter
 from chainrule.documents import Document
 from chainrule.errors import MissingExtraError, TaskError
@@ -22,31 +24,43 @@ from chainrule.reports.run_report import run_document
 from chainrule.tasks import Task, load_task
 from chainrule.training import Reporter, Run, existing_or_error, new_run_folder, task_of_run, train
 
-DONE, WRONG, INTERRUPTED = 0, 1, 130
+DEFAULT_TASK = "two-two-two"
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """What `chainrule train` is told by options without a value."""
+
+    tensorboard: bool = False
+    json: bool = False
+    quiet: bool = False
 
 
 def run_training(
-    source: str,
+    source: str | None,
     changes: Mapping[str, str],
     folders: tuple[Path | None, Path | None],
-    flags: tuple[bool, bool, bool],
+    flags: Flags,
 ) -> int:
     """Train what the command line names, and return the exit code.
 
     Args:
-        source: the task.
+        source: the task; the worked example when None.
         changes: values of its keys, as they were typed.
         folders: --output and --resume.
         flags: --tensorboard, --json and --quiet.
+
+    Raises:
+        ChainruleError: the task, its data or the folders cannot be used.
     """
     output, resume = folders
-    tensorboard, is_json, is_quiet = flags
+    is_first_try = source is None and resume is None and not flags.quiet
     is_main = os.environ.get("RANK", "0") == "0"
     task, folder = _task_and_folder(source, changes, output, resume)
-    screen = Console(stderr=is_json, highlight=False)
-    shown = TerminalReporter(screen, is_quiet or not is_main)
+    screen = Console(stderr=flags.json, highlight=False)
+    shown = TerminalReporter(screen, flags.quiet or not is_main)
     reporters: list[Reporter] = [shown]
-    if tensorboard:
+    if flags.tensorboard:
         reporters.append(_tensorboard(folder))
     try:
         run = train(task, folder=folder, resume=resume is not None, reporters=reporters)
@@ -58,20 +72,24 @@ def run_training(
         screen.print(Text(resume_hint(run.task, str(folder))), soft_wrap=True)
     else:
         report = _write_report(run, folder)
-        print_document(Document("", closing_blocks(run, str(report))), screen)
-    if is_json:
-        Console(highlight=False, soft_wrap=True, markup=False).print(json.dumps(run.to_dict(), ensure_ascii=False))
+        print_document(Document("", closing_blocks(run, str(report), is_first_try)), screen)
+    if flags.json:
+        print_json(run.to_dict())
     return _code(run)
 
 
 def _task_and_folder(
-    source: str, changes: Mapping[str, str], output: Path | None, resume: Path | None
+    source: str | None, changes: Mapping[str, str], output: Path | None, resume: Path | None
 ) -> tuple[Task, Path]:
     if resume is None:
-        task = load_task(source, changes)
+        task = load_task(source or DEFAULT_TASK, changes)
         folder = output or new_run_folder(task.name, datetime.now(), Path("runs"))
         existing_or_error(folder)
         return task, folder
+    if source is not None:
+        raise TaskError(
+            what="--resume takes the task from the run's folder.", found=source, expected="no TASK beside --resume"
+        )
     if output is not None:
         raise TaskError(what="--resume goes on in its own folder.", found=f"--output {output}", expected="no --output")
     return task_of_run(resume, changes), resume

@@ -179,8 +179,7 @@ def _chart_figure(chart: Chart) -> Figure:
             _draw_curve(axes, curve, shade, chart.x_scale, _bar_place(curves, index))
     _set_positions(axes, chart, curves)
     for axis, scale in ((axes.xaxis, chart.x_scale), (axes.yaxis, chart.y_scale)):
-        if scale == "log":
-            _label_powers(axis)
+        _label_powers(axis) if scale == "log" else _label_numbers(axis)
     drawn = [(curve, shade) for curve, shade in zip(curves, shades, strict=True) if not curve.is_empty]
     if not _write_names_at_ends(axes, drawn):
         _write_legend(axes, chart, drawn)
@@ -232,8 +231,18 @@ def _set_positions(axes: Axes, chart: Chart, curves: Sequence[Curve]) -> None:
     some_y = next(_last_point(curve)[1] for curve in curves if not curve.is_empty)
     axes.update_datalim([(positions[0], some_y), (positions[-1], some_y)])
     axes.autoscale_view()
-    if chart.x_scale == "linear" and bool((positions == np.round(positions)).all()):
+    if positions.size == 1:
+        axes.set_xticks(positions, [short_number(float(positions[0]))])
+    elif chart.x_scale == "linear" and bool((positions == np.round(positions)).all()):
         axes.xaxis.set_major_locator(ticker.MaxNLocator(nbins="auto", integer=True, steps=[1, 2, 2.5, 5, 10]))
+
+
+def _label_numbers(axis: Axis) -> None:
+    """Label a linear axis of very large or very small numbers with whole numbers, and no factor beside the axis."""
+    low, high = axis.get_view_interval()
+    largest = max(abs(low), abs(high))
+    if not 1e-4 <= largest < 1e6:
+        axis.set_major_formatter(ticker.FuncFormatter(short_number))
 
 
 def _label_powers(axis: Axis) -> None:

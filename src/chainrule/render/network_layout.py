@@ -102,7 +102,9 @@ def plan_network(drawing: NetworkDrawing) -> NetworkPlan:
     has_labels = len(edges) <= LABELLED_EDGES_AT_MOST and any(edge.label for edge in edges)
     column_gap = _column_gap(edges, radius) if has_labels else max(2.2, 0.22 * tallest)
     row_gap = _row_gap(drawing, radius, is_inside, has_labels)
-    height = max(tallest - 1, 0) * row_gap + 2 * radius + 2 * _MARGIN + (0.0 if is_inside else 0.3)
+    height = max(tallest - 1, 0) * row_gap + 2 * radius + 2 * _MARGIN
+    if not is_inside:  # What is written below the lowest node must not reach the key.
+        height += 2 * max(0.15, _text_block(drawing)[1] - _MARGIN + 0.06)
     side = _MARGIN + (max(radius, 0.7) if is_inside else radius + _text_block(drawing)[0] + 0.1)
     nodes: dict[tuple[int, int], PlacedNode] = {}
     gaps: list[PlacedText] = []

@@ -6,8 +6,8 @@ frames, forms, and any address but data.
 
 import base64
 import re
-from collections.abc import Iterable
 from html import escape
+from itertools import groupby, pairwise
 from typing import Final, assert_never
 
 from chainrule.documents import (
@@ -44,7 +44,7 @@ def page_html(document: Document) -> str:
     """
     title = _text(printable_line(document.title))
     headings = _contents_headings(document.blocks)
-    body = "\n".join(_block(block, headings.get(index, "")) for index, block in enumerate(document.blocks))
+    body = _blocks(document.blocks, headings)
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -86,8 +86,25 @@ def _contents(blocks: tuple[Block, ...], headings: dict[int, str]) -> str:
     return '<nav aria-label="Contents">\n<p>Contents</p>\n<ol>\n' + "\n".join(lines) + "\n</ol>\n</nav>\n"
 
 
-def _blocks(blocks: Iterable[Block]) -> str:
-    return "\n".join(_block(block) for block in blocks)
+def _blocks(blocks: tuple[Block, ...], headings: dict[int, str] | None = None) -> str:
+    """Draw blocks one under another; charts that follow each other stand in rows, as many in a row as there is room."""
+    identifiers = headings or {}
+    parts = []
+    for are_charts, run in groupby(enumerate(blocks), key=lambda placed: isinstance(placed[1], Chart)):
+        drawn = [_block(block, identifiers.get(place, "")) for place, block in run]
+        is_row = are_charts and len(drawn) > 1
+        parts += ['<div class="charts">', *drawn, "</div>"] if is_row else drawn
+    return "\n".join(parts)
+
+
+def _sections(blocks: tuple[Block, ...]) -> str:
+    """Draw the blocks of a fold; sections under headings of level 3 stand side by side where there is room."""
+    starts = [place for place, block in enumerate(blocks) if isinstance(block, Heading) and block.level == 3]
+    if len(starts) < 2:
+        return _blocks(blocks)
+    sections = [_blocks(blocks[start:end]) for start, end in pairwise([*starts, len(blocks)])]
+    drawn = "\n".join(f"<section>\n{section}\n</section>" for section in sections)
+    return f'{_blocks(blocks[: starts[0]])}<div class="sections">\n{drawn}\n</div>'
 
 
 def _block(block: Block, identifier: str = "") -> str:
@@ -110,7 +127,7 @@ def _block(block: Block, identifier: str = "") -> str:
         case Fold():
             state = " open" if block.is_open else ""
             summary = f"<summary>{_text(block.summary)}</summary>"
-            return f"<details{state}>{summary}\n{_blocks(block.blocks)}\n</details>"
+            return f"<details{state}>{summary}\n{_sections(block.blocks)}\n</details>"
         case _:
             assert_never(block)
 

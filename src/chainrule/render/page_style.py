@@ -21,7 +21,7 @@ STYLE_SHEET: Final = """
 *, *::before, *::after { box-sizing: border-box; }
 html { -webkit-text-size-adjust: 100%; text-size-adjust: 100%; scroll-padding-top: 1rem; }
 body { margin: 0; background: var(--paper); color: var(--ink); font: 1rem/1.55 var(--sans); }
-.sheet { max-width: 62rem; margin: 0 auto; padding: 1.5rem 1rem 4rem; overflow-wrap: anywhere; }
+.sheet { max-width: 74rem; margin: 0 auto; padding: 1.5rem 1rem 4rem; overflow-wrap: anywhere; }
 h1, h2, h3, h4, h5, h6 { line-height: 1.25; text-wrap: balance; }
 h1 { font-size: clamp(1.5rem, 1.2rem + 1.6vw, 2.1rem); margin: 0 0 1rem; }
 h2 { font-size: 1.35rem; margin: 2.6rem 0 .8rem; padding-bottom: .3rem; border-bottom: 1px solid var(--line); }
@@ -34,7 +34,7 @@ a { color: var(--link); }
 nav { margin: 0 0 1.5rem; padding: .8rem 1rem; border: 1px solid var(--line); border-radius: .5rem; }
 nav p { margin: 0 0 .3rem; font-size: .85rem; font-weight: 600; color: var(--quiet); }
 nav ol { margin: 0; padding: 0 0 0 1.3rem; columns: 16rem; }
-nav li { margin: .15rem 0; break-inside: avoid; }
+nav li { padding: .15rem 0; break-inside: avoid; }
 
 .formula { margin: 1rem 0; padding: .7rem 1rem; background: var(--panel); border-radius: .5rem; }
 .formula pre { margin: 0; font: .95rem/1.6 var(--mono); overflow-x: auto; overflow-wrap: normal; }
@@ -46,13 +46,20 @@ figure { margin: 1.4rem 0; }
 .picture { width: fit-content; max-width: 100%; padding: .4rem; overflow-x: auto; }
 .picture { background: #ffffff; border: 1px solid var(--line); border-radius: .5rem; }
 .picture img { display: block; max-width: max(100%, min(28rem, var(--least))); height: auto; }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 28rem), 1fr)); gap: 1.4rem; }
+.charts { margin: 1.4rem 0; align-items: start; }
+.charts figure { margin: 0; min-width: 0; }
+.sections { display: flex; flex-wrap: wrap; align-items: flex-start; gap: 0 2.2rem; }
+.sections section { min-width: 0; max-width: 100%; }
+.sections h3 { margin: .8rem 0 0; }
+.sections figure { margin: .7rem 0 1rem; }
 figcaption { margin: .4rem .2rem 0; font-size: .9rem; color: var(--quiet); max-width: 44rem; white-space: pre-line; }
 
 .table { width: fit-content; max-width: 100%; overflow: auto; }
 .table { max-height: min(75vh, 44rem); border: 1px solid var(--line); border-radius: .5rem; }
 table { border-collapse: separate; border-spacing: 0; font-size: .92rem; overflow-wrap: break-word; }
 th, td { padding: .35rem .75rem; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
-td, tbody th { max-width: 26rem; }
+td, tbody th { max-width: 40rem; }
 tbody tr:last-child > * { border-bottom: 0; }
 thead th {
   position: sticky; top: 0; z-index: 2; background: var(--panel);
@@ -95,6 +102,7 @@ summary + * { margin-top: .3rem; }
   nav { display: none; }
   .picture { border: 0; padding: 0; overflow: visible; }
   .picture img { max-width: 100%; }
+  .charts { grid-template-columns: 1fr 1fr; }
   .table { max-height: none; overflow: visible; border: 0; }
   table { font-size: 8.5pt; }
   thead th, tbody th { position: static; }

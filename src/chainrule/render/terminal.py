@@ -40,6 +40,7 @@ from chainrule.render.plain_text import CALLOUT_WORDS, is_number_column, print_r
 from chainrule.render.text_plot import plot_chart
 
 _WIDEST_TEXT_COLUMN: Final = 40
+_GAP: Final = 3  # between two columns
 _CURVES_SUMMARISED_AT_MOST: Final = 6
 _LARGEST_EDGES: Final = 8
 _CALLOUT_STYLES: Final = {"good": "bold green", "note": "bold cyan", "warning": "bold yellow", "error": "bold red"}
@@ -98,9 +99,10 @@ def print_document(document: Document, console: Console) -> None:
         ShapeError: a series of a chart has not as many positions as values.
     """
     paper = _Paper(console.encoding, console.width)
-    title = paper.line(document.title, "bold")
-    console.print(title, highlight=False)
-    console.print(_underline(title, paper, "═", "="), highlight=False)
+    if document.title:
+        title = paper.line(document.title, "bold")
+        console.print(title, highlight=False)
+        console.print(_underline(title, paper, "═", "="), highlight=False)
     for renderable in _blocks(document.blocks, paper):
         console.print(renderable, highlight=False)
 
@@ -129,7 +131,7 @@ def _block(block: Block, paper: _Paper) -> Iterator[RenderableType]:
         case Prose():
             yield paper.text(block.text)
         case Formula():
-            yield Padding(paper.text(block.text), (0, 0, 0, 4))
+            yield Padding(paper.text(block.text), (0, 0, 0, 4), expand=False)
         case Table():
             yield from _table(block, paper)
         case Chart():
@@ -176,13 +178,17 @@ def _table(table: Table, paper: _Paper) -> Iterator[RenderableType]:
 
 
 def _grid(table: Table, cells: Sequence[Sequence[str]], group: Sequence[int], paper: _Paper) -> Grid:
-    grid = Grid(box=box.ASCII if paper.is_plain else box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    has_header = any(column.header for column in table.columns)
+    grid = Grid(
+        box=box.ASCII if paper.is_plain else box.SIMPLE_HEAD, pad_edge=False, show_edge=False, show_header=has_header
+    )
+    widest = _widest_text_column(table, cells, group, paper)
     for index in group:
         grid.add_column(
             paper.line(table.columns[index].header),
             justify="right" if is_number_column(table, index) else "left",
             overflow="fold",
-            max_width=_WIDEST_TEXT_COLUMN,
+            max_width=widest,
         )
     for row in cells:
         grid.add_row(*(Text(row[index], overflow="fold") for index in group))
@@ -191,18 +197,31 @@ def _grid(table: Table, cells: Sequence[Sequence[str]], group: Sequence[int], pa
 
 def _column_groups(table: Table, cells: Sequence[Sequence[str]], paper: _Paper) -> list[list[int]]:
     """Share the columns out into tables that fit the width; each begins with the first column, which names the rows."""
-    widths = []
-    for index, column in enumerate(table.columns):
-        texts = [printable_line(paper.encodable(column.header)), *(row[index] for row in cells)]
-        widest = max(cell_len(line) for text in texts for line in (text.splitlines() or [""]))
-        widths.append(min(widest, _WIDEST_TEXT_COLUMN) + 3)
+    widths = [
+        min(_column_width(table, cells, index, paper), _WIDEST_TEXT_COLUMN) + _GAP
+        for index in range(len(table.columns))
+    ]
     groups: list[list[int]] = [[0]] if widths else []
     for index in range(1, len(widths)):
         used = sum(widths[other] for other in groups[-1])
-        if used + widths[index] > paper.width + 2 and len(groups[-1]) > 1:
+        if used + widths[index] > paper.width + _GAP - 1 and len(groups[-1]) > 1:
             groups.append([0])
         groups[-1].append(index)
     return groups
+
+
+def _column_width(table: Table, cells: Sequence[Sequence[str]], index: int, paper: _Paper) -> int:
+    texts = [printable_line(paper.encodable(table.columns[index].header)), *(row[index] for row in cells)]
+    return max(cell_len(line) for text in texts for line in (text.splitlines() or [""]))
+
+
+def _widest_text_column(table: Table, cells: Sequence[Sequence[str]], group: Sequence[int], paper: _Paper) -> int:
+    """Return how wide the columns of a group may be: one long column takes what the others leave of the width."""
+    widths = [_column_width(table, cells, index, paper) for index in group]
+    if sum(width > _WIDEST_TEXT_COLUMN for width in widths) != 1:
+        return _WIDEST_TEXT_COLUMN
+    others = sum(width + _GAP for width in widths if width <= _WIDEST_TEXT_COLUMN)
+    return max(paper.width - others, _WIDEST_TEXT_COLUMN)
 
 
 def _matrix(matrix: Matrix, paper: _Paper) -> Iterator[RenderableType]:

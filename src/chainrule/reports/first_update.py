@@ -1,10 +1,12 @@
 """The six steps of the first update of a small network, with their numbers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 
-from chainrule.documents import Block, Column, Formula, Heading, Prose, Table
+from chainrule.data.wording import count_of
+from chainrule.documents import Block, Cell, Column, Formula, Heading, Prose, Table
 from chainrule.reports.unit_names import UnitNames, name_units
 from chainrule.shapes import Tensor
 from chainrule.tasks import Task
@@ -16,11 +18,13 @@ _PLAIN = {"lr", "foreach", "fused", "differentiable"}
 
 def first_update_blocks(state: State, first: FirstUpdate) -> tuple[Block, ...]:
     """Return the six steps of the first update, a heading and a table for each."""
-    names = name_units(state.model, first.inputs[0].numel(), first.outputs)
+    samples = len(first.inputs)
+    by_sample = {path: value for path, value in first.outputs.items() if value.shape[:1] == (samples,)}
+    names = name_units(state.model, first.inputs[0].numel(), by_sample)
     return (
-        *_initialise(first, names),
+        *_initialise(state, first, names),
         *_forward(first, names),
-        *_loss(state, first),
+        *_loss(state, first, names),
         *_gradients(first, names),
         *_update(state.task, first, names),
         Heading("6 Repeat", 3),
@@ -31,37 +35,57 @@ def first_update_blocks(state: State, first: FirstUpdate) -> tuple[Block, ...]:
 def repeat_rule(state: State) -> str:
     """Say when the run ends."""
     stop = state.task.stop
-    updates = f"{state.total_steps} updates"
-    epochs = f"{stop.epochs} epochs ({updates})" if state.total_steps != stop.epochs else updates
+    updates = count_of(state.total_steps, "update")
+    epochs = f"{count_of(stop.epochs, 'epoch')} ({updates})" if state.total_steps != stop.epochs else updates
     if stop.steps is not None and stop.steps <= state.total_steps:
         epochs = updates
     rules = [f"until {epochs} are done"]
     if stop.target_loss is not None:
         rules.append(f"the loss is at most {stop.target_loss:g}")
     if stop.tolerance is not None:
-        rules.append(f"the loss moves by less than {stop.tolerance:g} in {stop.patience} epochs in a row")
+        rules.append(f"the loss moves by less than {stop.tolerance:g} in {count_of(stop.patience, 'epoch')} in a row")
     if stop.early_stopping is not None:
-        rules.append(f"the validation loss has not improved in {stop.early_stopping} epochs")
-    return ", or ".join(rules)
+        rules.append(f"the validation loss has not improved in {count_of(stop.early_stopping, 'epoch')}")
+    return " or ".join([", ".join(rules[:-1]), rules[-1]] if len(rules) > 1 else rules)
 
 
-def _samples(value: Tensor) -> Iterator[tuple[str, Tensor]]:
-    """Yield each sample of a batch, flattened, with the label it needs when there are several."""
-    for number, row in enumerate(value):
-        yield (f" (sample {number + 1})" if len(value) > 1 else ""), row.reshape(-1)
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Rows that have one number for each sample: their texts, then the numbers."""
+
+    texts: tuple[str, ...]
+    samples: int
+    rows: list[tuple[Cell, ...]]
+
+    def add(self, names: Iterable[tuple[str, ...]], values: Tensor) -> None:
+        """Add a row for each unit; `values` are (samples, units)."""
+        columns = values.reshape(self.samples, -1).T.tolist()
+        self.rows.extend((*name, *numbers) for name, numbers in zip(names, columns, strict=True))
+
+    def tables(self, others: Sequence[tuple[Cell, ...]]) -> tuple[Block, ...]:
+        """Return one table, with the rows that belong to no sample after the others; two where samples have columns."""
+        texts = tuple(Column(text) for text in self.texts)
+        alone = (*texts, Column("value", _VALUE))
+        if self.samples == 1:
+            return (Table(alone, (*self.rows, *others)),)
+        each = tuple(Column(f"sample {number + 1}", _VALUE) for number in range(self.samples))
+        tables = (Table((*texts, *each), tuple(self.rows)), Table(alone, tuple(others)))
+        return tuple(table for table in tables if table.rows)
 
 
-def _initialise(first: FirstUpdate, names: UnitNames) -> tuple[Block, ...]:
-    rows: list[tuple[str, str, float]] = []
-    for label, sample in _samples(first.inputs):
-        rows += [(name + label, "input", value) for name, value in zip(names.inputs, sample.tolist(), strict=True)]
-    for label, sample in _samples(first.targets):
-        rows += [(f"t{number + 1}{label}", "target", value) for number, value in enumerate(sample.tolist())]
-    for path, value in first.before.items():
+def _initialise(state: State, first: FirstUpdate, names: UnitNames) -> tuple[Block, ...]:
+    rows = _Rows(("name", "is"), len(first.inputs), [])
+    rows.add(((name, "input") for name in names.inputs), first.inputs)
+    targets = first.targets.reshape(len(first.inputs), -1)
+    rows.add(((f"t{number + 1}", "target") for number in range(targets.shape[1])), targets)
+    parameters: list[tuple[Cell, ...]] = []
+    for path, parameter in state.model.named_parameters():
         kind = "weight" if path.endswith("weight") else "bias" if path.endswith("bias") else "parameter"
-        rows += [(name, kind, number) for name, number in _named(names.parameters[path], value)]
-    columns = (Column("name"), Column("is"), Column("value", _VALUE))
-    return Heading("1 Initialise", 3), Table(columns, tuple(rows))
+        value = first.before.get(path)
+        kind, value = (f"{kind}, held fixed", parameter.detach()) if value is None else (kind, value)
+        named = dict(_named(names.parameters[path], value))  # a bias that units share has one name
+        parameters += [(name, kind, number) for name, number in named.items()]
+    return Heading("1 Initialise", 3), *rows.tables(parameters)
 
 
 def _named(names: tuple[str, ...], value: Tensor) -> Iterator[tuple[str, float]]:
@@ -69,49 +93,36 @@ def _named(names: tuple[str, ...], value: Tensor) -> Iterator[tuple[str, float]]
 
 
 def _forward(first: FirstUpdate, names: UnitNames) -> tuple[Block, ...]:
-    rows: list[tuple[str, str, float]] = []
-    for path, output in first.outputs.items():
-        if path not in names.outputs:
-            continue
-        units = names.outputs[path]
+    rows = _Rows(("name", "is"), len(first.inputs), [])
+    for path, units in names.outputs.items():
         formulas = names.formulas.get(path, (path,) * len(units))
-        for label, sample in _samples(output):
-            numbers = zip(units, formulas, sample.tolist(), strict=True)
-            rows += [(unit + label, formula, value) for unit, formula, value in numbers]
-    columns = (Column("name"), Column("is"), Column("value", _VALUE))
-    return Heading("2 Forward", 3), Table(columns, tuple(rows))
+        rows.add(zip(units, formulas, strict=True), first.outputs[path])
+    return Heading("2 Forward", 3), *rows.tables(())
 
 
-def _loss(state: State, first: FirstUpdate) -> tuple[Block, ...]:
-    blocks: list[Block] = [Heading("3 Loss", 3), Formula(state.objective.convention())]
-    rows = _loss_terms(state, first)
-    rows.append(("E_total", "with the penalties" if state.task.penalty else "", first.loss))
-    columns = (Column("name"), Column("is"), Column("value", _VALUE))
-    return (*blocks, Table(columns, tuple(rows)))
-
-
-def _loss_terms(state: State, first: FirstUpdate) -> list[tuple[str, str, float]]:
-    """Return the terms of the half sum of squares one by one; other losses are shown as their total."""
-    last = list(first.outputs.values())[-1]
-    if state.objective.name != "HalfSumOfSquares" or last.shape != first.targets.shape:
-        return []
-    terms = 0.5 * (first.targets - last).square()
-    rows: list[tuple[str, str, float]] = []
-    for label, sample in _samples(terms):
-        rows += [(f"E{n + 1}{label}", f"½ (t{n + 1} − a_o{n + 1})²", value) for n, value in enumerate(sample.tolist())]
-    return rows
+def _loss(state: State, first: FirstUpdate, names: UnitNames) -> tuple[Block, ...]:
+    rows = _Rows(("name", "is"), len(first.inputs), [])
+    path = list(names.outputs)[-1] if names.outputs else ""
+    # Only of our own layers is it known that the last of them gives the prediction.
+    if names.formulas and state.objective.name == "HalfSumOfSquares":
+        terms = 0.5 * (first.targets - first.outputs[path]).square()
+        units = enumerate(names.outputs[path], start=1)
+        rows.add(((f"E{number}", f"½ (t{number} − {unit})²") for number, unit in units), terms)
+    total = "the sum of them" if rows.rows else "the loss"
+    total += ", with the penalties" if state.task.penalty else ""
+    blocks = (Heading("3 Loss", 3), Formula(state.objective.convention()))
+    return *blocks, *rows.tables([("E_total", total, first.loss)])
 
 
 def _gradients(first: FirstUpdate, names: UnitNames) -> tuple[Block, ...]:
-    rows: list[tuple[str, float]] = []
-    for path in reversed(list(first.outputs)):
-        if path in first.adjoints and path in names.outputs:
-            for label, sample in _samples(first.adjoints[path]):
-                rows += [(f"∂E/∂{unit}{label}", value) for unit, value in _named(names.outputs[path], sample)]
+    rows = _Rows(("gradient",), len(first.inputs), [])
+    for path, units in reversed(list(names.outputs.items())):
+        if path in first.adjoints:
+            rows.add(((f"∂E/∂{unit}",) for unit in units), first.adjoints[path])
+    parameters: list[tuple[Cell, ...]] = []
     for path in reversed(list(first.gradients)):
-        rows += [(f"∂E/∂{name}", value) for name, value in _named(names.parameters[path], first.gradients[path])]
-    columns = (Column("gradient"), Column("value", _VALUE))
-    return Heading("4 Gradients", 3), Table(columns, tuple(rows))
+        parameters += [(f"∂E/∂{name}", value) for name, value in _named(names.parameters[path], first.gradients[path])]
+    return Heading("4 Gradients", 3), *rows.tables(parameters)
 
 
 def _update(task: Task, first: FirstUpdate, names: UnitNames) -> tuple[Block, ...]:

@@ -24,12 +24,15 @@ def network_blocks(run: Run, state: State) -> list[Block]:
 
 
 def module_outputs(model: nn.Module, inputs: Tensor) -> dict[str, Tensor]:
-    """Return what every module without modules inside returns for a batch, in evaluation mode, by path."""
+    """Return what every module without modules inside returns for a batch, in evaluation mode, by path.
+
+    Outputs without a row for each sample are left out.
+    """
     outputs: dict[str, Tensor] = {}
 
     def keep(path: str) -> object:
         def hook(module: nn.Module, arguments: object, output: object) -> None:
-            if isinstance(output, Tensor):
+            if isinstance(output, Tensor) and output.shape[:1] == inputs.shape[:1]:
                 outputs[path] = output.detach().clone()
 
         return hook

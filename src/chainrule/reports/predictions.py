@@ -56,7 +56,7 @@ def _against_truth(run: Run, state: State, part: str) -> list[Block]:
     ]
     low = min(float(truth.min()), float(predicted.min()))
     high = max(float(truth.max()), float(predicted.max()))
-    series.append(Series("right", (low, high), (low, high), "dashed"))
+    series.append(Series("predicted = true", (low, high), (low, high), "dashed"))
     unit = " (in the data's own units)" if run.data.target_scaling is not None else ""
     chart = Chart("predicted", f"Predicted against true, {part} part", f"true{unit}", "predicted", tuple(series))
     blocks: list[Block] = [Heading("Predictions"), chart]

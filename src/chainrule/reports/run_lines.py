@@ -2,9 +2,12 @@
 
 from torch import nn
 
+from chainrule.data.wording import count_of
 from chainrule.documents import Block, Callout, Column, Document, Prose, Table
 from chainrule.tasks import Component, Task
 from chainrule.training import Run, State
+
+NEXT = "Next, data of your own: chainrule examples --write iris my-task.toml"
 
 
 def opening_document(state: State) -> Document:
@@ -18,12 +21,15 @@ def opening_rows(state: State) -> list[tuple[str, str]]:
     """Return the facts of a run as pairs of name and text."""
     task, data = state.task, state.data
     parts = [("training", data.train), ("validation", data.validation), ("test", data.test)]
-    sizes = ", ".join(f"{len(part)} {name}" for name, part in parts if part is not None)
-    what = f"{len(data.class_names)} classes" if data.class_names else f"{len(data.target_names)} target columns"
+    present = [(name, len(part)) for name, part in parts if part is not None]
+    sizes = ", ".join(f"{count} {name}" for name, count in present)
+    samples = "sample" if present[-1][1] == 1 else "samples"
+    what = f"{len(data.class_names)} classes" if data.class_names else f"{len(data.target_names)} targets"
     if len(data.target_names) == 1 and not data.class_names:
         what = f"target {data.target_names[0]}"
+    inputs = count_of(data.train.inputs[0].numel(), "input")
     rows = [
-        ("data", f"{data.name}: {sizes} samples, {data.train.inputs[0].numel()} inputs, {what}"),
+        ("data", f"{_data_name(state)}: {sizes} {samples}, {inputs}, {what}"),
         ("model", model_text(state.model)),
         ("loss", f"{state.objective.name}: {state.objective.convention()}"),
         ("optimizer", component_text(task.optimizer, state)),
@@ -33,17 +39,22 @@ def opening_rows(state: State) -> list[tuple[str, str]]:
     if state.penalties is not None:
         rows += [("penalty", sentence) for sentence in state.penalties.describe()]
     batch = state.batches.size
-    size = "all samples" if batch >= len(state.batches.inputs) else f"{batch} samples"
-    rows += [("batch", f"{size}, {state.batches.per_epoch} updates an epoch"), ("device", state.place.describe())]
+    size = "all samples" if batch >= len(state.batches.inputs) else count_of(batch, "sample")
+    updates = count_of(state.batches.per_epoch, "update")
+    rows += [("batch", f"{size}, {updates} an epoch"), ("device", state.place.describe())]
     rows.append(("seed", f"{task.seed}, for the split, the initial weights and the order of the samples"))
     return rows
+
+
+def _data_name(state: State) -> str:
+    return "given in the task" if state.task.data.source is None else state.data.name
 
 
 def model_text(model: nn.Module) -> str:
     """Describe a model in one line: its layers, or its class, and how many numbers are trained."""
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     fixed = sum(parameter.numel() for parameter in model.parameters() if not parameter.requires_grad)
-    count = f"{trained} parameters" + (f", {fixed} held fixed" if fixed else "")
+    count = count_of(trained, "parameter") + (f", {fixed} held fixed" if fixed else "")
     if not isinstance(model, nn.Sequential):
         return f"{type(model).__name__}, {count}"
     return f"{' → '.join(_layer_text(module) for module in model)}, {count}"
@@ -62,21 +73,45 @@ def component_text(component: Component, state: State) -> str:
     return f"{component.name}, learning rate {state.learning_rate:g}" + (f", {others}" if others else "")
 
 
-def closing_blocks(run: Run, report: str) -> tuple[Block, ...]:
-    """Say how a run ended: why, the losses and metrics, the gradient check, findings, and where the report is."""
+def stop_line(run: Run) -> str:
+    """Say after how many updates a run ended, and why."""
+    return f"Stopped after {count_of(run.progress.step, 'update')}: {run.progress.stopped}."
+
+
+def result_table(run: Run, caption: str = "") -> Table:
+    """Return losses and metrics of the final model, part by part; the metric's column bears its name."""
+    metrics = [evaluation.metric_name for evaluation in run.evaluations.values() if evaluation.metric_name]
+    columns = [Column("part"), Column("samples", "d"), Column("loss", ".8g")]
+    # Of a run that diverged, R² has dozens of digits.
+    largest = max((abs(evaluation.metric) for evaluation in run.evaluations.values()), default=0.0)
+    columns += [Column(metrics[0], ".4f" if largest < 1e4 else ".4g")] if metrics else []
     rows = []
     for name, evaluation in run.evaluations.items():
-        metric = f"{evaluation.metric_name} {evaluation.metric:.4f}" if evaluation.metric_name else ""
-        rows.append((name, evaluation.loss, metric))
+        metric = evaluation.metric if evaluation.metric_name else None
+        row = (name, len(evaluation.predictions), evaluation.loss, metric)
+        rows.append(row[: len(columns)])
+    return Table(tuple(columns), tuple(rows), caption)
+
+
+def closing_blocks(run: Run, report: str, is_first_try: bool = False) -> tuple[Block, ...]:
+    """Say how a run ended: why, the losses and metrics, the gradient check, findings, and where the report is.
+
+    Args:
+        run: what came of it.
+        report: the path of its page; empty when none was written.
+        is_first_try: say also how to go on with data of one's own.
+    """
     blocks: list[Block] = [
-        Prose(f"Stopped after {run.progress.step} updates: {run.progress.stopped}. {run.seconds:.1f} s."),
-        Table((Column("part"), Column("loss", ".8g"), Column("metric")), tuple(rows)),
+        Prose(f"{stop_line(run)} {run.seconds:.1f} s."),
+        result_table(run),
         Callout("good" if run.check.is_right else "warning", f"Check: {run.check}."),
     ]
     for finding in run.findings:
         blocks.append(Callout("error" if finding.severity == "error" else "warning", str(finding)))
     if report:
         blocks.append(Prose(f"Report: {report}"))
+    if is_first_try:
+        blocks.append(Prose(NEXT))
     return tuple(blocks)
 
 

@@ -61,11 +61,10 @@ def _places(path: str, value: Tensor) -> tuple[str, ...]:
 def _name_layers(model: nn.Module, inputs: tuple[str, ...]) -> UnitNames:
     names = UnitNames({}, {}, inputs, {})
     hidden = sum(1 for path, _ in model.named_children() if re.fullmatch(r"hidden\d+", path))
-    counts = {"w": 0, "b": 0, "layer": 0}
+    counts = {"w": 0, "b": 0}
     below = inputs
     for path, module in model.named_children():
         if isinstance(module, nn.Linear | SharedBiasLinear):
-            counts["layer"] += 1
             units = tuple(_unit(path, hidden, number + 1) for number in range(module.out_features))
             weights = _weights(path, module, counts, names)
             biases = _biases(path, module, counts, names)
@@ -103,9 +102,10 @@ def _biases(
     bias: Tensor | None = module.bias
     if bias is None:
         return ("",) * module.out_features
-    is_one = len(bias) == 1 or (not bias.requires_grad and bool((bias == bias[0]).all()))
-    if is_one:
-        name = f"b{counts['layer']}"
+    is_shared = len(bias) < module.out_features or (not bias.requires_grad and bool((bias == bias[0]).all()))
+    if is_shared:
+        counts["b"] += 1
+        name = f"b{counts['b']}"
         names.parameters[f"{path}.bias"] = (name,) * len(bias)
         return (name,) * module.out_features
     own = tuple(f"b{counts['b'] + place + 1}" for place in range(len(bias)))
