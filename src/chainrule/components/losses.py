@@ -1,81 +1,23 @@
 """The loss of a task: what it wants as a target, what it says in a formula, and how a prediction becomes a class.
 
-One loss is one row of `RULES`. Predictions are (batch, outputs); targets come as class ids (batch,) of a
+What each loss wants stands in `loss_rules`. Predictions are (batch, outputs); targets come as class ids (batch,) of a
 classification or as numbers (batch, outputs) of a regression, and are put into the form that the loss wants once,
 before the training starts.
 """
 
-from dataclasses import dataclass
-from typing import Literal
+import copy
+import math
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
 
+from chainrule.components.loss_rules import RULES, LossRule
 from chainrule.components.network import build
 from chainrule.errors import Problem, ShapeError, TaskError
 from chainrule.registry import LOSSES
 from chainrule.shapes import Float, Tensor
 from chainrule.tasks import Component
-
-TargetForm = Literal["class", "numbers", "signs", "class set"]
-
-
-@dataclass(frozen=True, slots=True)
-class LossRule:
-    """What a loss wants and means.
-
-    Attributes:
-        form: "class" ids (batch,), "numbers" (batch, outputs), "signs" −1 and 1 (batch, outputs), or a "class set"
-            (batch, outputs) of ids that ends with −1.
-        formula: one term; t the target, a the prediction.
-        over: what the terms run over, and what a mean therefore divides by.
-        threshold: with one output, a prediction above this means the second class.
-        low, high: the range that targets must lie in.
-        wants: what the predictions must be for the loss to make sense, when that is not any number.
-    """
-
-    form: TargetForm
-    formula: str
-    over: Literal["samples", "samples and outputs"]
-    threshold: float = 0.5
-    low: float = float("-inf")
-    high: float = float("inf")
-    wants: str = ""
-
-
-_LOG = "logarithms of probabilities: end the model with LogSoftmax"
-RULES: dict[str, LossRule] = {
-    "HalfSumOfSquares": LossRule("numbers", "½ (t − a)²", "samples and outputs"),
-    "MSELoss": LossRule("numbers", "(t − a)²", "samples and outputs"),
-    "L1Loss": LossRule("numbers", "|t − a|", "samples and outputs"),
-    "SmoothL1Loss": LossRule("numbers", "(t − a)²/(2β) where |t − a| < β, else |t − a| − β/2", "samples and outputs"),
-    "HuberLoss": LossRule("numbers", "(t − a)²/2 where |t − a| < δ, else δ(|t − a| − δ/2)", "samples and outputs"),
-    "PoissonNLLLoss": LossRule("numbers", "e^a − t·a  (a − t·… without log_input)", "samples and outputs", low=0.0),
-    "GaussianNLLLoss": LossRule("numbers", "½ (log v + (t − a)²/v)", "samples and outputs"),
-    "BCELoss": LossRule(
-        "numbers",
-        "−t log a − (1 − t) log(1 − a)",
-        "samples and outputs",
-        low=0.0,
-        high=1.0,
-        wants="probabilities: end the model with Sigmoid",
-    ),
-    "BCEWithLogitsLoss": LossRule(
-        "numbers", "−t log σ(a) − (1 − t) log(1 − σ(a))", "samples and outputs", threshold=0.0, low=0.0, high=1.0
-    ),
-    "KLDivLoss": LossRule("numbers", "t (log t − a)", "samples and outputs", low=0.0, wants=_LOG),
-    "MultiLabelSoftMarginLoss": LossRule(
-        "numbers", "−1/C Σ_c t_c log σ(a_c) + (1 − t_c) log(1 − σ(a_c))", "samples", threshold=0.0, low=0.0, high=1.0
-    ),
-    "SoftMarginLoss": LossRule("signs", "log(1 + e^(−t·a))", "samples and outputs", threshold=0.0),
-    "HingeEmbeddingLoss": LossRule(
-        "signs", "a where t = 1, max(0, margin − a) where t = −1", "samples and outputs", threshold=0.5
-    ),
-    "CrossEntropyLoss": LossRule("class", "−log softmax(a)_t", "samples"),
-    "NLLLoss": LossRule("class", "−a_t", "samples", wants=_LOG),
-    "MultiMarginLoss": LossRule("class", "1/C Σ_{c≠t} max(0, margin − a_t + a_c)^p", "samples"),
-    "MultiLabelMarginLoss": LossRule("class set", "1/C Σ_{c∉T, t∈T} max(0, 1 − (a_t − a_c))", "samples"),
-}
 
 # A loss that counts some samples more than others: its mean divides by the sum of their weights.
 _WEIGHED = (nn.CrossEntropyLoss, nn.NLLLoss)
@@ -118,15 +60,18 @@ class Objective:
 
     def convention(self) -> str:
         """Say in one line which formula and which normalisation are in force."""
+        formula, over, weights = self.rule.formula, self.rule.over, self.rule.weights
         if self.name == "HalfSumOfSquares":
-            return "E = ½ Σ (t − a)², " + (
-                "the sum over samples and outputs"
-                if self.reduction == "sum"
-                else "summed over outputs, mean over samples"
-            )
-        over = "samples" if self.reduction == "batchmean" else self.rule.over
-        word = "sum" if self.reduction == "sum" else "mean"
-        return f"E = {word} over {over} of {self.rule.formula}"
+            is_sum = self.reduction == "sum"
+            normalised = "the sum over samples and outputs" if is_sum else "summed over outputs, mean over samples"
+            return f"E = ½ Σ (t − a)², {normalised}"
+        if self.reduction == "batchmean":
+            return f"E = mean over samples of the sum over outputs of {formula}"
+        if self.reduction == "sum":
+            return f"E = sum over {over} of {formula}{weights}"
+        if weights:
+            return f"E = sum over {over} of {formula}, divided by the sum of w_t{weights}"
+        return f"E = mean over {over} of {formula}"
 
     def share(self, target: Tensor) -> float:
         """Return how much a batch counts in a mean over several batches: samples, or their class weights' sum."""
@@ -139,13 +84,13 @@ class Objective:
 
     def predicted_class(self, prediction: Float[Tensor, "batch ..."]) -> Tensor:
         """Return the class (batch,) that each prediction means."""
+        small_is_second = isinstance(self.module, nn.HingeEmbeddingLoss)  # it pulls a down where the target is 1
+        if isinstance(self.module, nn.GaussianNLLLoss):
+            prediction = prediction.chunk(2, dim=1)[0]
         if prediction.dim() == 1 or prediction.shape[1] == 1:
             above = prediction.reshape(-1) > self.rule.threshold
-            # HingeEmbeddingLoss pulls the prediction down where the target is 1: small means the second class.
-            return (above != isinstance(self.module, nn.HingeEmbeddingLoss)).long()
-        if isinstance(self.module, nn.HingeEmbeddingLoss):
-            return prediction.argmin(dim=1)
-        return prediction.argmax(dim=1)
+            return (above != small_is_second).long()
+        return prediction.argmin(dim=1) if small_is_second else prediction.argmax(dim=1)
 
 
 def build_objective(component: Component | None, classes: int, target_columns: int, outputs: int | None) -> Objective:
@@ -161,21 +106,61 @@ def build_objective(component: Component | None, classes: int, target_columns: i
         TaskError: the loss does not fit the data, or the last layer does not fit the loss.
     """
     component = component or default_loss(classes)
-    rule = RULES[component.name]
-    module: nn.Module = build(LOSSES, component)
+    module: nn.Module = build(LOSSES, component, "loss")
+    rule = RULES[component.name](module)
     if not classes and rule.form != "numbers":
-        fitting = ", ".join(name for name, other in RULES.items() if other.form == "numbers")
+        fitting = ", ".join(name for name in RULES if RULES[name](LOSSES[name]()).form == "numbers")
         raise _misfit("loss.name", component.name, f"a loss for numbers, as the data are a regression: {fitting}")
+    if classes and getattr(module, "log_target", False):
+        raise _misfit("loss.log_target", "true", "false: the data have classes, and the logarithm of 0 is not finite")
     allowed = _allowed_outputs(component.name, rule, classes, target_columns)
     if outputs is not None and outputs not in allowed:
         sizes = " or ".join(str(size) for size in allowed)
-        found = f"{outputs} outputs"
-        raise _misfit("model.layers", found, f"{sizes}: {_why(component.name, classes, target_columns)}")
-    chosen = outputs if outputs is not None else allowed[0]
-    weight = getattr(module, "weight", None)
-    if rule.form == "class" and isinstance(weight, Tensor) and len(weight) != classes:
-        raise _misfit("loss.weight", f"{len(weight)} weights", f"{classes}, one for each class")
-    return Objective(component.name, module, rule, classes, chosen)
+        raise _misfit(
+            "model.layers", _count(outputs, "output"), f"{sizes}: {_why(component.name, classes, target_columns)}"
+        )
+    chosen = outputs if outputs is not None else _outputs_by_weight(module, allowed)
+    columns = chosen // 2 if component.name == "GaussianNLLLoss" else chosen
+    _check_weights(module, rule, columns)
+    objective = Objective(component.name, module, rule, classes, chosen)
+    _try_out(objective, component, columns)
+    return objective
+
+
+def _outputs_by_weight(module: nn.Module, allowed: list[int]) -> int:
+    """Return how many outputs a module of the user's own has, until it is asked: as many as the loss has weights."""
+    given = [len(weight) for _, weight in _weights_of(module)]
+    return given[0] if given and given[0] in allowed else allowed[0]
+
+
+def _weights_of(module: nn.Module) -> list[tuple[str, Tensor]]:
+    found = [(name, getattr(module, name, None)) for name in ("weight", "pos_weight")]
+    return [(name, weight) for name, weight in found if isinstance(weight, Tensor)]
+
+
+def _check_weights(module: nn.Module, rule: LossRule, columns: int) -> None:
+    for name, weight in _weights_of(module):
+        if weight.shape != (columns,):
+            found = _count(len(weight), "weight") if weight.dim() == 1 else f"weights of shape {tuple(weight.shape)}"
+            each = "class" if rule.form == "class" else "output"
+            raise _misfit(f"loss.{name}", found, f"{columns}, one for each {each}")
+
+
+def _try_out(objective: Objective, component: Component, columns: int) -> None:
+    """Call the loss on three made-up samples: some arguments are refused by torch only when they are used."""
+    rule = objective.rule
+    made_up = torch.zeros(3, columns).clamp(rule.low, rule.high)
+    targets = targets_for(objective, torch.zeros(3, dtype=torch.long) if objective.classes else made_up, torch.float64)
+    trial = replace(objective, module=copy.deepcopy(objective.module).double())
+    try:
+        trial(torch.full((3, objective.outputs), 0.5, dtype=torch.float64), targets)
+    except (RuntimeError, ValueError, IndexError) as error:
+        arguments = ", ".join(f"{name} = {value!r}" for name, value in component.arguments.items())
+        raise _misfit("loss", f"{objective.name} with {arguments}", f"what torch takes; it says: {error}") from error
+
+
+def _count(number: int, of: str) -> str:
+    return f"{number} {of}" if number == 1 else f"{number} {of}s"
 
 
 def _misfit(key: str, found: str, expected: str) -> TaskError:
@@ -193,7 +178,7 @@ def _allowed_outputs(name: str, rule: LossRule, classes: int, target_columns: in
 
 
 def _why(name: str, classes: int, target_columns: int) -> str:
-    data = f"the data have {classes} classes" if classes else f"the data have {target_columns} target columns"
+    data = "the data have " + (f"{classes} classes" if classes else _count(target_columns, "target column"))
     return f"{data} and {name} wants a mean and a log-variance for each" if name == "GaussianNLLLoss" else data
 
 
@@ -233,12 +218,14 @@ def _check_range(objective: Objective, targets: Tensor) -> None:
         return
     row = int(outside.any(dim=1).nonzero()[0])
     value = float(targets[row][outside[row]][0])
-    allowed = f"targets from {rule.low:g} to {rule.high:g}" if rule.high < float("inf") else f"targets ≥ {rule.low:g}"
+    allowed = f"from {rule.low:g} to {rule.high:g}"
+    if math.inf in (-rule.low, rule.high):
+        allowed = f"≥ {rule.low:g}" if rule.high == math.inf else f"≤ {rule.high:g}"
     raise TaskError(
         what=f"A target is out of range for {objective.name}.",
         where=f"data.targets, sample {row} (counting from 0)",
         found=f"{value:g}",
-        expected=allowed,
+        expected=f"targets {allowed}",
         next_step="Choose a loss for numbers such as MSELoss, or scale the targets.",
     )
 
@@ -250,25 +237,27 @@ def check_shapes(objective: Objective, prediction: Tensor, target: Tensor) -> No
         ShapeError: the shapes do not fit.
     """
     samples = len(target)
+    halves = objective.name == "GaussianNLLLoss"
     if objective.rule.form == "class":
-        fits = prediction.shape == (samples, objective.classes)
-        expected = f"({samples}, {objective.classes}): a row for each sample, a column for each class"
+        wanted: tuple[int, ...] = (samples, objective.classes)
+        meaning = ": a row for each sample, a column for each class"
+    elif halves:
+        wanted = (samples, 2 * target.shape[-1])
+        meaning = ": a mean and a log-variance for each target"
     else:
-        factor = 2 if objective.name == "GaussianNLLLoss" else 1
-        wanted = (samples, target.shape[1] * factor)
-        fits = tuple(prediction.shape) == wanted
-        expected = (
-            f"{wanted}, as the targets" if factor == 1 else f"{wanted}: a mean and a log-variance for each target"
-        )
-    if fits:
+        wanted, meaning = tuple(target.shape), ", as the targets"
+    found = tuple(prediction.shape)
+    if found == wanted:
         return
     hint = ""
-    if prediction.dim() == 1 and target.dim() == 2 and target.shape[1] == 1:
+    if found == (samples,) and wanted == (samples, 1):
         hint = "PyTorch would broadcast (N,) against (N, 1) to (N, N). Return `x.unsqueeze(1)`, or do not squeeze."
+    if found == (samples, 1) and wanted == (samples,):
+        hint = "PyTorch would broadcast (N, 1) against (N,) to (N, N). Return `x.squeeze(1)`, or unsqueeze the targets."
     raise ShapeError(
         what=f"The prediction does not have the shape that {objective.name} needs.",
         where="the first forward pass",
-        found=f"prediction {tuple(prediction.shape)}, target {tuple(target.shape)}",
-        expected=f"prediction {expected}",
+        found=f"prediction {found}, target {tuple(target.shape)}",
+        expected=f"prediction {wanted}{meaning}",
         next_step=hint,
     )

@@ -1,6 +1,7 @@
 """The network of a task: layers built from sizes and names, or the user's own module."""
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from typing import Any, final
 
 import torch
@@ -17,7 +18,7 @@ _OVER_UNITS = {"Softmax": {"dim": 1}, "Softmin": {"dim": 1}, "LogSoftmax": {"dim
 
 
 def build_network(spec: ModelSpec, input_shape: tuple[int, ...], seed: int, dtype: torch.dtype) -> nn.Module:
-    """Build the model of a task, with weights that depend on the seed alone.
+    """Build the model of a task, with weights that depend on the seed and the precision alone.
 
     Layers are called hidden1, hidden2, ... and output, their activations hidden1_activation and so on, so that
     parameters read `hidden1.weight` (units, inputs). Torch's global generator is left as it was.
@@ -39,10 +40,23 @@ def build_network(spec: ModelSpec, input_shape: tuple[int, ...], seed: int, dtyp
         return _layers(spec, input_shape, dtype)
 
 
-def build(catalogue: Catalogue, component: Component, **filled_in: Any) -> Any:
-    """Build a component from its name and arguments; what chainrule fills in gives way to what the task says."""
-    arguments, _ = check_arguments(catalogue, component.name, component.arguments, "", frozenset(filled_in))
-    return catalogue[component.name](**{**filled_in, **arguments})
+def build(catalogue: Catalogue, component: Component, key: str, filled_in: Mapping[str, Any] | None = None) -> Any:
+    """Build a component from its name and arguments; what chainrule fills in gives way to what the task says.
+
+    Raises:
+        TaskError: torch refuses an argument.
+    """
+    given = {**(filled_in or {}), **check_arguments(catalogue, component.name, component.arguments, key)[0]}
+    try:
+        return catalogue[component.name](**given)
+    except (ValueError, RuntimeError, AssertionError) as error:
+        raise _refused_by_torch(key, component, error) from error
+
+
+def _refused_by_torch(key: str, component: Component, error: Exception) -> TaskError:
+    arguments = ", ".join(f"{name} = {value!r}" for name, value in component.arguments.items())
+    found = f"{component.name} with {arguments}" if arguments else component.name
+    return _misfit(key, found, f"what torch takes; it says: {str(error) or type(error).__name__}")
 
 
 def _user_module(spec: ModelSpec, dtype: torch.dtype) -> nn.Module:
@@ -106,10 +120,12 @@ def _initialise(parameter: Tensor, component: Component, key: str) -> None:
     arguments, _ = check_arguments(INITIALISERS, component.name, component.arguments, key)
     try:
         INITIALISERS[component.name](parameter, **arguments)
-    except ValueError as error:
-        shape = f"a parameter of shape {tuple(parameter.shape)}"
+    except (ValueError, RuntimeError, IndexError, ZeroDivisionError) as error:
         raise TaskError(
-            what=f"The initialiser {component.name} does not fit.", where=key, found=shape, cause=f"torch says: {error}"
+            what=f"The initialiser {component.name} does not fit.",
+            where=key,
+            found=f"a parameter of shape {tuple(parameter.shape)}",
+            cause=f"torch says: {error}",
         ) from error
 
 
@@ -143,30 +159,41 @@ def _write_bias(bias: nn.Parameter, value: float | list[float], key: str) -> Non
 
 def _activation(spec: ModelSpec, index: int, size: int, dtype: torch.dtype) -> nn.Module:
     is_output = index == len(spec.layers or []) - 1
-    given = spec.output_activation if is_output else spec.activation
+    given, key = (
+        (spec.output_activation, "model.output_activation") if is_output else (spec.activation, "model.activation")
+    )
     if is_output and isinstance(given, list):
-        return PerOutput([_one_activation(component, 1, dtype) for component in given])
-    component = given[index] if isinstance(given, list) else given
-    return _one_activation(component, size, dtype)
+        each = [_one_activation(component, 1, dtype, f"{key}.{unit}") for unit, component in enumerate(given)]
+        return PerOutput(each)
+    if isinstance(given, list):
+        return _one_activation(given[index], size, dtype, f"{key}.{index}")
+    return _one_activation(given, size, dtype, key)
 
 
-def _one_activation(component: Component, size: int, dtype: torch.dtype) -> nn.Module:
-    if component.name == "GLU" and size % 2:
-        raise TaskError(
-            what="GLU halves a layer, so the layer needs an even number of units.",
-            where="model.layers",
-            found=str(size),
-            expected="an even number",
-        )
+def _one_activation(component: Component, size: int, dtype: torch.dtype, key: str) -> nn.Module:
     if component.name == "Softmax2d":
-        raise TaskError(
-            what="Softmax2d works on images (batch, channels, height, width), not on a layer of units.",
-            where="model",
-            found="Softmax2d",
-            expected="Softmax for a layer, or Softmax2d in a module of your own",
+        expected = (
+            "Softmax for a layer, or Softmax2d in a module of your own: it works on images (batch, channels, ...)"
         )
-    module: nn.Module = build(ACTIVATIONS, component, **_OVER_UNITS.get(component.name, {}))
-    return module.to(dtype)
+        raise _misfit(key, "Softmax2d", expected)
+    if component.name == "GLU" and size % 2:
+        raise _misfit(key, f"GLU over a layer of {size}", "an even number of units: GLU halves its layer")
+    if component.name in _OVER_UNITS and size == 1:
+        raise _misfit(key, f"{component.name} over one unit", "a layer of several units: over one it is constant")
+    module: nn.Module = build(ACTIVATIONS, component, key, _OVER_UNITS.get(component.name)).to(dtype)
+    wanted = (2, size // 2 if component.name == "GLU" else size)
+    try:
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            shape = tuple(module(torch.zeros(2, size, dtype=dtype)).shape)
+    except (RuntimeError, ValueError, IndexError, AssertionError, ZeroDivisionError) as error:
+        raise _refused_by_torch(key, component, error) from error
+    if shape != wanted:
+        raise _misfit(key, f"{component.name} that makes {shape} of (2, {size})", f"{wanted}: it works on the units")
+    return module
+
+
+def _misfit(key: str, found: str, expected: str) -> TaskError:
+    return TaskError(what="The task cannot be trained as it is written.", problems=(Problem(key, found, expected),))
 
 
 @final

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from torch.optim import lr_scheduler
 
-from chainrule.components.user_code import load_user_object
-from chainrule.errors import Problem, TaskError
+from chainrule.components.user_code import load_user_object, own_frames, user_error
+from chainrule.errors import ChainruleError, Problem, TaskError
 from chainrule.registry import OPTIMIZERS, SCHEDULERS, check_arguments
 from chainrule.tasks import Component, ScheduleSpec
 
@@ -89,13 +89,37 @@ def build_schedule(spec: ScheduleSpec, optimizer: torch.optim.Optimizer, total_s
     Raises:
         TaskError: torch refuses an argument.
     """
+    per = spec.per or ("batch" if spec.name in PER_BATCH else "epoch")
     try:
+        _try_out(spec, optimizer, total_steps)
         scheduler = _scheduler(spec.name, spec.arguments, optimizer, total_steps)
-    except (ValueError, RuntimeError, TypeError, KeyError) as error:
+    except ChainruleError:
+        raise
+    except Exception as error:
+        if own_frames(error):
+            raise user_error(f"A function of {spec.name} failed.", "schedule", error) from error
         expected = f"what torch takes; it says: {error}"
         raise _refused("schedule", f"{spec.name}({_arguments_text(spec)})", expected) from error
-    per = spec.per or ("batch" if spec.name in PER_BATCH else "epoch")
+    if isinstance(scheduler, lr_scheduler.OneCycleLR) and per == "batch" and scheduler.total_steps < total_steps:
+        expected = f"at least {total_steps}, the updates of this run; left out, it is as many"
+        raise _refused("schedule.total_steps", str(scheduler.total_steps), expected)
     return Schedule(scheduler, per, isinstance(scheduler, lr_scheduler.ReduceLROnPlateau))
+
+
+def _try_out(spec: ScheduleSpec, optimizer: torch.optim.Optimizer, total_steps: int) -> None:
+    """Step the schedule of a made-up optimizer: torch refuses some arguments only then, in the middle of a run."""
+    kind: Any = type(optimizer)
+    made_up: torch.optim.Optimizer = kind([nn.Parameter(torch.zeros(1, 1))], lr=optimizer.defaults["lr"])
+    made_up.defaults.update(optimizer.defaults)
+    settings = {key: value for key, value in optimizer.param_groups[0].items() if key != "params"}
+    made_up.param_groups[0].update(settings)
+    scheduler = _scheduler(spec.name, spec.arguments, made_up, total_steps)
+    for _ in range(min(2, total_steps - 1)):
+        made_up.step(lambda: 0.0)
+        if isinstance(scheduler, lr_scheduler.ReduceLROnPlateau):
+            scheduler.step(1.0)
+        else:
+            scheduler.step()
 
 
 def _scheduler(
@@ -118,7 +142,9 @@ def _scheduler(
 
 
 def _function(value: Any) -> Any:
-    """Replace "file.py:function" by the function, as LambdaLR and CyclicLR want it."""
+    """Replace "file.py:function" by the function, as LambdaLR and CyclicLR want it, in a list too."""
+    if isinstance(value, list):
+        return [_function(inner) for inner in value]
     if isinstance(value, str) and ":" in value:
         return load_user_object(value, "schedule")
     return value

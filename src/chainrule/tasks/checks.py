@@ -95,7 +95,7 @@ def _check_model(model: ModelSpec) -> list[Problem]:
         return [Problem("model", found, "layers (sizes) or module (a module of your own), one of the two")]
     if model.module is not None:
         return _check_user_module(model)
-    return [*_check_activations(model), *_check_lengths(model), *_check_initialisers(model)]
+    return [*_check_activations(model), *_check_lengths(model), *_check_initialisers(model), *_check_biases(model)]
 
 
 def _check_user_module(model: ModelSpec) -> list[Problem]:
@@ -144,6 +144,32 @@ def _check_initialisers(model: ModelSpec) -> list[Problem]:
     if model.bias_init is not None and model.biases is not None:
         problems.append(Problem("model.bias_init", repr(model.bias_init.name), "nothing: the biases are written out"))
     return problems
+
+
+def _check_biases(model: ModelSpec) -> list[Problem]:
+    """Return what is said about biases that are not there."""
+    without = [index for index in range(len(model.layers or [])) if _lacks_bias(model, index)]
+    expected = "nothing: model.bias is false"
+    if len(without) < len(model.layers or []):
+        entries = model.biases if model.biases is not None and len(model.biases) == len(model.layers or []) else []
+        wrong = [index for index, entry in enumerate(entries) if index in without and entry not in (0, [])]
+        return [
+            Problem(f"model.biases.{index}", repr(entries[index]), f"0: model.bias.{index} is false") for index in wrong
+        ]
+    problems = []
+    if model.biases is not None:
+        problems.append(Problem("model.biases", repr(model.biases), expected))
+    if model.bias_init is not None:
+        problems.append(Problem("model.bias_init", repr(model.bias_init.name), expected))
+    if model.bias_convention != "separate":
+        problems.append(Problem("model.bias_convention", repr(model.bias_convention), expected))
+    return problems
+
+
+def _lacks_bias(model: ModelSpec, index: int) -> bool:
+    if isinstance(model.bias, bool):
+        return not model.bias
+    return index < len(model.bias) and not model.bias[index]
 
 
 def _check_reduction(loss: Component) -> list[Problem]:
