@@ -4,8 +4,20 @@ from collections.abc import Sequence
 
 from chainrule.errors import TaskError
 
-# Keys of a task that have no dot; --device and --precision are short for run.device and run.precision.
-WHOLE_KEYS = ("name", "description", "seed", "loss", "optimizer", "schedule")
+# Keys of a task that have no dot, tables among them; --device and --precision are short for run.device and run.precision.
+WHOLE_KEYS = (
+    "name",
+    "description",
+    "seed",
+    "data",
+    "model",
+    "loss",
+    "optimizer",
+    "schedule",
+    "penalty",
+    "stop",
+    "run",
+)
 SHORT = {"device": "run.device", "precision": "run.precision", "epochs": "stop.epochs", "lr": "optimizer.lr"}
 
 

@@ -6,6 +6,7 @@ from typing import final
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Column
 from rich.text import Text
 
 from chainrule.documents import Document, Heading
@@ -17,6 +18,7 @@ from chainrule.verification import GradientCheck
 
 # Where a live line cannot be drawn, a plain line now and then says that the run goes on.
 PLAIN_SECONDS = 10.0
+_LINE, _NARROWEST_BAR, _WIDEST_BAR = 88, 6, 24  # columns: of the text of the live line, and of the bar before it
 
 
 @final
@@ -60,16 +62,16 @@ class TerminalReporter:
                 self._say(text)
             return
         if self._bar is None:
-            self._bar = Progress(
-                BarColumn(bar_width=24),
-                TextColumn("{task.description}"),
-                console=self._screen,
-                transient=True,
-                auto_refresh=False,
-            )
+            self._bar = self._live_line()
             self._bar.start()
             self._row = self._bar.add_task("", total=state.total_steps)
-        self._bar.update(self._row, completed=state.progress.step, description=text, refresh=True)
+        self._bar.update(self._row, completed=state.progress.step, description=text)
+
+    def _live_line(self) -> Progress:
+        text = TextColumn("{task.description}", table_column=Column(no_wrap=True), markup=False)
+        room = min(self._screen.width - _LINE, _WIDEST_BAR)
+        columns = (BarColumn(bar_width=room), text) if room >= _NARROWEST_BAR else (text,)
+        return Progress(*columns, console=self._screen, transient=True)
 
     def metrics(self, rows: Sequence[tuple[int, Mapping[str, float]]]) -> None:
         """Nothing: the live line shows what a person can read."""
@@ -88,13 +90,19 @@ class TerminalReporter:
         seconds = max(time.perf_counter() - self._begun, 1e-9)
         speed = (step - self._first_step) / seconds
         left = (total - step) / speed if speed else float("inf")
-        parts = [f"update {step}/{total}", f"loss {loss:.6g}"]
-        for label, name in (("train", "epoch/train_metric"), ("validation", "epoch/validation_metric")):
-            curve = state.history.last(name)
-            if curve is not None:
-                parts.append(f"{label} {'accuracy' if state.objective.classes else 'R²'} {curve:.4f}")
+        parts = [f"update {step}/{total}", f"loss {loss:.4g}", *self._metrics(state)]
         parts += [f"rate {state.learning_rate:.3g}", f"{speed:.0f} updates/s", f"{_clock(left)} left"]
         return "  ".join(parts)
+
+    @staticmethod
+    def _metrics(state: State) -> list[str]:
+        numbers = []
+        for label, name in (("", "epoch/train_metric"), ("validation ", "epoch/validation_metric")):
+            value = state.history.last(name)
+            if value is not None:
+                numbers.append(f"{label}{value:.3f}")
+        metric = "accuracy" if state.objective.classes else "R²"
+        return [f"{metric} {', '.join(numbers)}"] if numbers else []
 
 
 def _clock(seconds: float) -> str:

@@ -50,7 +50,7 @@ _ASCII: Final = {
     "≥": ">=", "≠": "!=", "≈": "~", "∂": "d", "Σ": "sum ", "∇": "grad ", "√": "sqrt", "∞": "inf", "‖": "||",
     "η": "eta", "α": "alpha", "β": "beta", "δ": "delta", "ε": "epsilon", "λ": "lambda", "μ": "mu", "σ": "sigma",
     "θ": "theta", "π": "pi", "²": "^2", "³": "^3", "⁻": "^-", "°": "deg ", "⋮": ":", "‘": "'", "’": "'", "“": '"',
-    "”": '"',
+    "”": '"', "½": "1/2 ",
 }  # fmt: skip
 
 
@@ -170,7 +170,9 @@ def _table(table: Table, paper: _Paper) -> Iterator[RenderableType]:
         if number:
             yield Text("")
         if len(groups) > 1:
-            yield Text(f"Columns {group[-1 if len(group) < 2 else 1] + 1} to {group[-1] + 1} of {len(table.columns)}:")
+            first, last = group[min(1, len(group) - 1)] + 1, group[-1] + 1
+            place = f"Columns {first} to {last}" if first < last else f"Column {first}"
+            yield Text(f"{place} of {len(table.columns)}:")
         yield _grid(table, cells, group, paper)
     if not table.rows:
         yield Text("(no rows)")
