@@ -20,8 +20,8 @@ _FOR_TYPE_CHECKERS = {"Callable": Callable, "Iterable": list, "Sequence": list}
 # Arguments whose hint is `str` although torch takes only these words, and some of them only when the training runs.
 _CLOSED_WORDS: dict[tuple[str, str], Any] = {
     ("GELU", "approximate"): typing.Literal["none", "tanh"],
-    ("LBFGS", "line_search_fn"): typing.Literal["strong_wolfe"],
-    ("Muon", "adjust_lr_fn"): typing.Literal["original", "match_rms_adamw"],
+    ("LBFGS", "line_search_fn"): typing.Literal["strong_wolfe"] | None,
+    ("Muon", "adjust_lr_fn"): typing.Literal["original", "match_rms_adamw"] | None,
 }
 
 _IN_WORDS: dict[Any, str] = {
