@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from chainrule.errors import TaskError
 
-# Keys of a task that have no dot, tables among them; --device and --precision are short for run.device and run.precision.
+# Keys of a task that have no dot, tables among them. --device and --precision are short for keys with a dot.
 WHOLE_KEYS = (
     "name",
     "description",
