@@ -1,6 +1,6 @@
 """How long `chainrule --help` takes, over `python -c "import torch"`: whole processes, in turns.
 
-    python benchmarks/help_time.py [ROUNDS]
+python benchmarks/help_time.py [ROUNDS]
 """
 
 import json

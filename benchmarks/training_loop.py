@@ -20,6 +20,7 @@ import torch
 from rich.console import Console
 
 from chainrule.cli.reporter import TerminalReporter
+from chainrule.data import load_data
 from chainrule.tasks import Task, load_task
 from chainrule.training.batches import Batches
 from chainrule.training.checking import check_run
@@ -49,7 +50,7 @@ def ours(task: Task, folder: Path) -> float:
     """Return the seconds of a step of our loop."""
     with placement("cpu", task.run.precision) as place, torch.random.fork_rng():
         written = RunFolder(folder)
-        state = initialise(written.begin(task), place)
+        state = initialise(written.begin(task), place, load_data(task.data, task.seed))
         reporter = TerminalReporter(Console(file=StringIO(), force_terminal=True, width=100), is_quiet=False)
         reporter.run_begins(state, check_run(state))
         observer = RunObserver(state, (reporter,), written, Trajectory.for_model(state.model, state.total_steps))
@@ -64,7 +65,7 @@ def ours(task: Task, folder: Path) -> float:
 def bare(task: Task) -> tuple[float, float]:
     """Return the seconds of a step of a bare loop, and its last loss."""
     with placement("cpu", task.run.precision) as place, torch.random.fork_rng():
-        state = initialise(task, place)
+        state = initialise(task, place, load_data(task.data, task.seed))
         model, loss_fn, optimizer = state.model, state.objective.module, state.optimizer
         batches, epochs = state.batches, task.stop.epochs
         begun = time.perf_counter()
@@ -93,7 +94,7 @@ def bare_loop(
             loss.backward()
             optimizer.step()
             steps += 1
-    return steps, float(loss)
+    return steps, loss.item()
 
 
 def measure(case: Case, rounds: int) -> dict[str, object]:

@@ -34,7 +34,7 @@ def build_network(spec: ModelSpec, input_shape: tuple[int, ...], seed: int, dtyp
         UserModuleError: the user's own module failed to import or to build.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # the CPU's alone: weights are made there
         if spec.module is not None:
             return _user_module(spec, dtype)
         return _layers(spec, input_shape, dtype)

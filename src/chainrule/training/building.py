@@ -12,7 +12,7 @@ from chainrule.components import (
     check_shapes,
     targets_for,
 )
-from chainrule.data import Dataset, Part, load_data
+from chainrule.data import Dataset, Part
 from chainrule.penalties import attach_penalties
 from chainrule.shapes import Tensor
 from chainrule.tasks import Task
@@ -22,13 +22,12 @@ from chainrule.training.evaluation import run_model
 from chainrule.training.state import State
 
 
-def build_state(task: Task, place: Placement) -> State:
-    """Build everything that a task names, and refuse what does not fit before anything is trained.
+def build_state(task: Task, place: Placement, data: Dataset) -> State:
+    """Build everything that a task names for its data, and refuse what does not fit before anything is trained.
 
     Raises:
         TaskError, DataError, ShapeError, UserModuleError: see the functions that it calls.
     """
-    data = load_data(task.data, task.seed)
     classes = len(data.class_names)
     columns = 0 if classes else data.train.targets.shape[1]
     outputs = task.model.layers[-1] if task.model.layers else None
@@ -37,9 +36,8 @@ def build_state(task: Task, place: Placement) -> State:
     model = model.to(place.device)
     objective.module.to(place.device, place.dtype)
     inputs, targets = part_tensors(data.train, objective, place)
-    for part in (data.validation, data.test):
-        if part is not None:
-            targets_for(objective, part.targets, place.dtype)
+    if data.test is not None:
+        targets_for(objective, data.test.targets, place.dtype)
     if outputs is None:
         objective = _fit_to_model(task, model, objective, inputs, columns, place)
         targets = part_tensors(data.train, objective, place)[1]
@@ -58,6 +56,7 @@ def build_state(task: Task, place: Placement) -> State:
         schedule=None,
         penalties=attach_penalties(model, task.penalty) if task.penalty else None,
         batches=batches,
+        validation=None if data.validation is None else part_tensors(data.validation, objective, place),
     )
     if task.schedule is not None:
         state.schedule = build_schedule(task.schedule, optimizer, state.total_steps)
@@ -75,7 +74,8 @@ def _outputs_after(task: Task, outputs: int | None) -> int | None:
 def part_tensors(part: Part, objective: Objective, place: Placement) -> tuple[Tensor, Tensor]:
     """Return inputs and targets of a part, on the device and in the precision of the run."""
     targets = targets_for(objective, part.targets, place.dtype)
-    return part.inputs.to(place.device, place.dtype), targets.to(place.device)
+    # First the precision, then the device: MPS has no float64 to take the data in.
+    return part.inputs.to(place.dtype).to(place.device), targets.to(place.device)
 
 
 def _fit_to_model(

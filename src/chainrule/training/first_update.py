@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from chainrule.data import Dataset
 from chainrule.shapes import Tensor
 from chainrule.tasks import Task
 from chainrule.training.devices import Placement
@@ -43,13 +44,13 @@ class FirstUpdate:
     learning_rate: float
 
 
-def take_first_update(task: Task, place: Placement) -> FirstUpdate | None:
+def take_first_update(task: Task, place: Placement, data: Dataset) -> FirstUpdate | None:
     """Take the first step of a task once, on a run of its own, and keep every number.
 
     Returns:
         the numbers, or None when the network or its first batch is too large to read, or processes share a batch.
     """
-    state = initialise(task, place)
+    state = initialise(task, place, data)
     scalars = sum(parameter.numel() for parameter in state.model.parameters())
     batch = next(state.batches.epoch(0, 0, place))
     if scalars > LARGEST or len(batch.inputs) > MOST_SAMPLES or place.world > 1:

@@ -2,6 +2,7 @@
 
 import json
 import platform
+import re
 import sys
 from collections.abc import Mapping
 from datetime import datetime
@@ -26,7 +27,8 @@ ARRAYS_IN_TOML = 200  # numbers that a person would still read in the task file
 
 def new_run_folder(name: str, now: datetime, parent: Path) -> Path:
     """Return a folder that does not exist yet: runs/20261121-081500-iris."""
-    stem = f"{now:%Y%m%d-%H%M%S}-{name}"
+    readable = re.sub(r"[^\w.-]+", "-", name).strip("-.")[:60] or "task"
+    stem = f"{now:%Y%m%d-%H%M%S}-{readable}"
     folder = parent / stem
     count = 1
     while folder.exists():

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from chainrule.data import Dataset
+from chainrule.data import Dataset, load_data
 from chainrule.errors import CheckpointError
 from chainrule.findings import Finding
 from chainrule.tasks import Task
@@ -160,9 +160,10 @@ def train(
         if written is not None and not resume:
             task = written.begin(task)
         shown = reporters if place.is_main else ()
-        first = take_first_update(task, place) if place.world == 1 else None
+        data = load_data(task.data, task.seed)
+        first = take_first_update(task, place, data) if place.world == 1 else None
         torch.manual_seed(task.seed + place.rank)
-        state = initialise(task, place)
+        state = initialise(task, place, data)
         trajectory = Trajectory.for_model(state.model, state.total_steps) if place.world == 1 else None
         check = check_run(state)
         try:

@@ -1,6 +1,6 @@
 """Training by backpropagation in six steps. All of it is on this page.
 
-1. initialise: the data, the model with its initial weights, the loss, the optimizer
+1. initialise: the model with its initial weights, the loss, the optimizer
 2. forward: the model's prediction for a batch
 3. loss: how wrong it is, one number
 4. gradients: zero_grad, then backward: ∂loss/∂w for every weight w
@@ -11,6 +11,7 @@
 import math
 from typing import Protocol, runtime_checkable
 
+from chainrule.data import Dataset
 from chainrule.shapes import Tensor
 from chainrule.tasks import Task
 from chainrule.training.batches import Batch
@@ -39,9 +40,9 @@ class Observer(Protocol):
         """Look at the weights after the update; `loss` is that of the weights before it."""
 
 
-def initialise(task: Task, place: Placement) -> State:
-    """Step 1: read the data, build the model with its initial weights, the loss and the optimizer."""
-    return build_state(task, place)
+def initialise(task: Task, place: Placement, data: Dataset) -> State:
+    """Step 1: build the model with its initial weights, the loss and the optimizer for the data."""
+    return build_state(task, place, data)
 
 
 def forward(state: State, batch: Batch) -> Tensor:

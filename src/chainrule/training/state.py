@@ -68,6 +68,7 @@ class State:
         schedule: moves the learning rate.
         penalties: sit on the model; None when the task has none.
         batches: the training part.
+        validation: inputs and targets of the validation part, on the device; None where there is none.
         progress: how far the run is.
         history: what was noted.
         parts: the loss on the data and each penalty of the step under way, by label; empty without penalties.
@@ -86,6 +87,7 @@ class State:
     schedule: Schedule | None
     penalties: AttachedPenalties | None
     batches: Batches
+    validation: tuple[Tensor, Tensor] | None = None
     progress: Progress = field(default_factory=Progress)
     history: History = field(default_factory=History)
     parts: dict[str, Tensor] = field(default_factory=dict)

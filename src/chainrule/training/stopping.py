@@ -7,10 +7,10 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from chainrule.data import Part
 from chainrule.findings import Finding
 from chainrule.shapes import Tensor
 from chainrule.training.batches import Batch
-from chainrule.training.building import part_tensors
 from chainrule.training.evaluation import evaluate
 from chainrule.training.state import State
 
@@ -27,7 +27,9 @@ def close_epoch(state: State) -> None:
     progress.loss_sum, progress.loss_share, progress.last_loss = 0.0, 0.0, mean
     if state.batches.per_epoch > 1:
         state.history.note(progress.step, {"epoch/loss": mean})
-    watched = mean if state.data.validation is None else _validate(state)
+    watched = mean
+    if state.data.validation is not None and state.validation is not None:
+        watched = _validate(state, state.data.validation, state.validation)
     if state.schedule is not None and state.schedule.per == "epoch":
         _step_schedule(state.schedule.scheduler, watched)
     quiet = stop.tolerance is not None and change < stop.tolerance
@@ -42,12 +44,11 @@ def _step_schedule(scheduler: torch.optim.lr_scheduler.LRScheduler, watched: flo
         scheduler.step()
 
 
-def _validate(state: State) -> float:
+def _validate(state: State, part: Part, tensors: tuple[Tensor, Tensor]) -> float:
     """Return the validation loss; note it, and keep the weights when they are the best so far."""
-    progress, part = state.progress, state.data.validation
-    assert part is not None  # noqa: S101  the caller looked
-    inputs, targets = part_tensors(part, state.objective, state.place)
-    result = evaluate(state.model, state.objective, inputs, targets, part.targets.to(inputs.device))
+    progress = state.progress
+    truth = part.targets.to(tensors[0].device)
+    result = evaluate(state.model, state.objective, *tensors, truth)
     state.history.note(progress.step, {"epoch/validation_loss": result.loss})
     if result.metric_name:
         state.history.note(progress.step, {"epoch/validation_metric": result.metric})
