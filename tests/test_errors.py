@@ -118,6 +118,7 @@ Did you mean 'Green'?"""
         ("fc1.weigth", ["fc1.weight", "fc1.bias", "fc2.weight"], "fc1.weight"),
         ("XAVIER-NORMAL", ["xavier_normal_", "ones_"], "xavier_normal_"),
         ("breast_cancer", ["breast-cancer", "iris"], "breast-cancer"),
+        ("Adma", ["Adamax", "Adam", "AdamW"], "Adam"),
         ("zzz", ["red", "green"], ""),
         ("red", [], ""),
     ],

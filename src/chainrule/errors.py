@@ -26,8 +26,10 @@ ErrorKind = TypeVar("ErrorKind", bound="ChainruleError")
 def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
     """Return the known names that are spelled most like `name`, the nearest first."""
     by_folded = {_folded(candidate): candidate for candidate in known}
-    close = difflib.get_close_matches(_folded(name), list(by_folded), n=count, cutoff=0.6)
-    return [by_folded[folded] for folded in close]
+    close = difflib.get_close_matches(_folded(name), list(by_folded), n=count + 5, cutoff=0.6)
+    # Letters in another order are the commonest slip, and difflib would rather have 'Adamax' than 'Adam' for 'Adma'.
+    close.sort(key=lambda folded: sorted(folded) != sorted(_folded(name)))
+    return [by_folded[folded] for folded in close[:count]]
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -128,10 +128,14 @@ def _check_lengths(model: ModelSpec) -> list[Problem]:
         ("biases", model.biases, len(layers), "layer"),
     ]
     return [
-        Problem(f"model.{key}", f"{len(given)} entries", f"{count}, one for each {of}")
+        Problem(f"model.{key}", _entries(len(given)), f"{count}, one for each {of}")
         for key, given, count, of in wanted
         if isinstance(given, list) and len(given) != count
     ]
+
+
+def _entries(count: int) -> str:
+    return "1 entry" if count == 1 else f"{count} entries"
 
 
 def _check_initialisers(model: ModelSpec) -> list[Problem]:
@@ -174,11 +178,15 @@ def _lacks_bias(model: ModelSpec, index: int) -> bool:
 
 def _check_reduction(loss: Component) -> list[Problem]:
     reduction = loss.arguments.get("reduction", "mean")
-    allowed = ("mean", "sum", "batchmean") if loss.name == "KLDivLoss" else ("mean", "sum")
-    if reduction in allowed or not isinstance(reduction, str):
+    may_be_batchmean = loss.name == "KLDivLoss"
+    if (
+        reduction in ("mean", "sum")
+        or not isinstance(reduction, str)
+        or (reduction == "batchmean" and may_be_batchmean)
+    ):
         return []
-    expected = " or ".join(f"'{name}'" for name in allowed) + ": the loss must be one number"
-    return [Problem("loss.reduction", repr(reduction), expected)]
+    words = "'mean', 'sum' or 'batchmean'" if may_be_batchmean else "'mean' or 'sum'"
+    return [Problem("loss.reduction", repr(reduction), f"{words}: the loss must be one number")]
 
 
 def _check_schedule(name: str, arguments: dict[str, Any], key: str) -> list[Problem]:
@@ -207,7 +215,7 @@ def _wrong_milestones(arguments: dict[str, Any], schedulers: int, key: str) -> P
     milestones = arguments.get("milestones")
     if not isinstance(milestones, list) or len(milestones) == schedulers - 1:
         return None
-    expected = f"{schedulers - 1} entries: one between each scheduler and the next"
+    expected = f"{_entries(schedulers - 1)}: one between each scheduler and the next"
     return Problem(f"{key}.milestones", repr(milestones), expected)
 
 
