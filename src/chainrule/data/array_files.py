@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors
-import safetensors.torch
 import torch
 from numpy.typing import NDArray
 
@@ -19,6 +17,7 @@ from chainrule.data.arrays import Arrays, check_arrays
 from chainrule.data.wording import count_of
 from chainrule.errors import DataError
 from chainrule.files import write_atomically
+from chainrule.tensor_files import SafetensorError, pack_tensors, read_tensors
 
 METADATA_KEY = "chainrule"
 
@@ -43,8 +42,7 @@ def save_arrays(path: Path, inputs: Any, targets: Any) -> None:
         class_names = words.tolist()
     tensors = {"inputs": torch.from_numpy(arrays.inputs), "targets": torch.from_numpy(labels)}
     metadata = json.dumps({"class_names": class_names, "input_names": list(arrays.input_names)}, ensure_ascii=False)
-    contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    write_atomically(path, safetensors.torch.save(contiguous, {METADATA_KEY: metadata}))
+    write_atomically(path, pack_tensors(tensors, {METADATA_KEY: metadata}))
 
 
 def read_array_file(path: Path) -> Arrays:
@@ -54,11 +52,8 @@ def read_array_file(path: Path) -> Arrays:
         DataError: the file is no safetensors file, lacks a tensor, or holds what `data.inputs` would refuse.
     """
     try:
-        with safetensors.safe_open(str(path), framework="pt") as file:
-            keys = sorted(file.keys())
-            metadata = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in ("inputs", "targets") if key in keys}
-    except safetensors.SafetensorError as error:
+        tensors, keys, metadata = read_tensors(path, ("inputs", "targets"))
+    except SafetensorError as error:
         raise DataError(
             what=f"'{path.name}' is not a safetensors file, or is cut off.",
             where=str(path),

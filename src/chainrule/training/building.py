@@ -18,7 +18,7 @@ from chainrule.shapes import Tensor
 from chainrule.tasks import Task
 from chainrule.training.batches import Batches
 from chainrule.training.devices import Placement, parallel
-from chainrule.training.evaluation import run_model
+from chainrule.training.evaluation import evaluating, run_model
 from chainrule.training.state import State
 
 
@@ -101,13 +101,8 @@ def _dry_run(model: nn.Module, objective: Objective, inputs: Tensor, targets: Te
 def _quiet_forward(model: nn.Module, inputs: Tensor) -> Tensor:
     """Run the model once and leave no trace: buffers and generators are as before."""
     devices = [inputs.device] if inputs.device.type == "cuda" else []
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.random.fork_rng(devices=devices), torch.no_grad():
-            return run_model(model, inputs)
-    finally:
-        model.train(was_training)
+    with torch.random.fork_rng(devices=devices), evaluating(model):
+        return run_model(model, inputs)
 
 
 def dataset_parts(data: Dataset) -> dict[str, Part]:

@@ -12,13 +12,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load, save
-
 from chainrule.errors import CheckpointError
 from chainrule.files import write_atomically, writing
 from chainrule.shapes import Tensor
 from chainrule.tasks import fingerprint
+from chainrule.tensor_files import SafetensorError, pack_tensors, unpack_tensors
 from chainrule.training.devices import random_states, restore_random_states
 from chainrule.training.encoding import decode, encode
 from chainrule.training.state import Progress, State
@@ -42,7 +40,7 @@ def save_checkpoint(folder: Path, state: State, trajectory: Trajectory | None) -
         return
     tensors: dict[str, Tensor] = {}
     encoded = encode(content, tensors, "")
-    packed = save(tensors)
+    packed = pack_tensors(tensors)
     head = {
         "version": VERSION,
         "task": fingerprint(state.task),
@@ -133,7 +131,7 @@ def _read_tensors(path: Path, digest: str) -> dict[str, Tensor]:
     if hashlib.sha256(packed).hexdigest() != digest:
         raise _truncated(path, f"tensors.safetensors has {len(packed)} bytes that do not match its digest")
     try:
-        return load(packed)
+        return unpack_tensors(packed)
     except SafetensorError as error:
         raise _truncated(path, f"tensors.safetensors: {error}") from None
 

@@ -19,15 +19,17 @@ def encode(value: Any, tensors: dict[str, Tensor], path: str) -> Any:
         CheckpointError: something is neither data nor a tensor.
     """
     if isinstance(value, Tensor):
-        # Tied weights share memory, which safetensors refuses; every name gets a copy of its own.
-        tensors[path] = value.detach().to("cpu", copy=True).contiguous()
-        return {"$tensor": path}
+        name = path
+        while name in tensors:  # "a.b" may be a key, and a key inside a key
+            name += "#"
+        tensors[name] = value.detach()
+        return {"$tensor": name}
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else {"$float": str(value)}
     if isinstance(value, Counter):
-        return {"$counter": [[key, count] for key, count in value.items()]}
+        return {"$counter": [[encode(key, tensors, path), count] for key, count in value.items()]}
     if isinstance(value, dict):
         return _encode_dict(value, tensors, path)
     if isinstance(value, list | tuple):
@@ -44,7 +46,8 @@ def encode(value: Any, tensors: dict[str, Tensor], path: str) -> Any:
 def _encode_dict(value: dict[Any, Any], tensors: dict[str, Tensor], path: str) -> Any:
     if all(isinstance(key, str) and not key.startswith("$") for key in value):
         return {key: encode(item, tensors, f"{path}.{key}") for key, item in value.items()}
-    return {"$items": [[key, encode(item, tensors, f"{path}.{key}")] for key, item in value.items()]}
+    items = value.items()
+    return {"$items": [[encode(key, tensors, path), encode(item, tensors, f"{path}.{key}")] for key, item in items]}
 
 
 def decode(value: Any, tensors: dict[str, Tensor]) -> Any:
@@ -60,9 +63,9 @@ def decode(value: Any, tensors: dict[str, Tensor]) -> Any:
         if kind == "$float":
             return float(inner)
         if kind == "$counter":
-            return Counter(dict(map(tuple, inner)))
+            return Counter({decode(key, tensors): count for key, count in inner})
         if kind == "$tuple":
             return tuple(decode(item, tensors) for item in inner)
         if kind == "$items":
-            return {key: decode(item, tensors) for key, item in inner}
+            return {decode(key, tensors): decode(item, tensors) for key, item in inner}
     return {key: decode(item, tensors) for key, item in value.items()}

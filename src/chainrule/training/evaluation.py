@@ -63,14 +63,16 @@ def evaluate(model: nn.Module, objective: Objective, inputs: Tensor, targets: Te
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Put a model into evaluation mode without gradients, and put its mode back."""
-    was_training = model.training
+    """Put a model into evaluation mode without gradients, and put the mode of every module back."""
+    modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
         with torch.no_grad():
             yield
     finally:
-        model.train(was_training)
+        model.train(modes[0][1])  # a module may have its own way to change its mode
+        for module, was_training in modes:
+            module.training = was_training
 
 
 def metric(objective: Objective, predictions: Tensor, truth: Tensor) -> tuple[str, float]:

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 from torch import nn
 
 from chainrule.data import Dataset
@@ -12,7 +11,7 @@ from chainrule.tasks import Task
 from chainrule.training.devices import Placement
 from chainrule.training.six_steps import forward, gradients, initialise, loss, update
 from chainrule.training.state import State
-from chainrule.training.trajectory import LARGEST, trained_parameters
+from chainrule.training.trajectory import LARGEST, gradient_of, trained_parameters
 
 MOST_SAMPLES = 16
 
@@ -50,11 +49,13 @@ def take_first_update(task: Task, place: Placement, data: Dataset) -> FirstUpdat
     Returns:
         the numbers, or None when the network or its first batch is too large to read, or processes share a batch.
     """
-    state = initialise(task, place, data)
-    scalars = sum(parameter.numel() for parameter in state.model.parameters())
-    batch = next(state.batches.epoch(0, 0, place))
-    if scalars > LARGEST or len(batch.inputs) > MOST_SAMPLES or place.world > 1:
+    size = len(data.train) if task.data.batch_size == "full" else task.data.batch_size
+    if min(size, len(data.train)) > MOST_SAMPLES or place.world > 1:
         return None
+    state = initialise(task, place, data)
+    if sum(parameter.numel() for parameter in state.model.parameters()) > LARGEST:
+        return None
+    batch = next(state.batches.epoch(0, 0, place))
     outputs: dict[str, Tensor] = {}
     adjoints: dict[str, Tensor] = {}
     handles = [
@@ -68,10 +69,7 @@ def take_first_update(task: Task, place: Placement, data: Dataset) -> FirstUpdat
     for handle in handles:
         handle.remove()
     gradients(state, value)
-    slopes = {
-        name: torch.zeros_like(parameter) if parameter.grad is None else parameter.grad.detach().clone()
-        for name, parameter in trained_parameters(state.model).items()
-    }
+    slopes = {name: gradient_of(parameter) for name, parameter in trained_parameters(state.model).items()}
     update(state, batch, value)
     if state.penalties is not None:
         state.penalties.remove()

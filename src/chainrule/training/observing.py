@@ -85,8 +85,9 @@ class RunObserver:
         if state.progress.step % self._interval == 0:
             self._statistics = StepStatistics(state, self._watched)
 
-    def loss_known(self, state: State, value: Tensor) -> None:
-        """Pass on to the statistics."""
+    def loss_known(self, state: State, value: Tensor, number: float) -> None:
+        """Note the loss and the rate of the coming update; pass on to the statistics."""
+        self._note(state.progress.step, {"loss": number, "lr": state.learning_rate})
         if self._statistics is not None:
             self._statistics.loss_known(state, value)
 
@@ -97,13 +98,15 @@ class RunObserver:
         if self._statistics is not None:
             self._statistics.gradients_known()
 
-    def step_done(self, state: State, loss: float) -> None:
-        """Note the loss; now and then refresh the screen, flush the metrics and write a checkpoint."""
-        progress = state.progress
-        self._note(progress.step - 1, {"loss": loss, "lr": state.learning_rate})
+    def weights_moved(self, state: State) -> None:
+        """Note the statistics of this step."""
         if self._statistics is not None:
-            self._note(progress.step - 1, self._statistics.step_done())
+            self._note(state.progress.step, self._statistics.weights_moved())
             self._statistics = None
+
+    def step_done(self, state: State, loss: float) -> None:
+        """Now and then refresh the screen, flush the metrics and write a checkpoint."""
+        progress = state.progress
         if progress.batch == 0 and self._has_metric and progress.epoch % self._epochs_between == 0:
             self._note_training_metric(state)
         now = time.perf_counter()

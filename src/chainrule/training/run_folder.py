@@ -13,13 +13,13 @@ from typing import IO, Any, final
 import numpy
 import polars
 import torch
-from safetensors.torch import save
 
 from chainrule.data import save_arrays
 from chainrule.errors import OutputError, TaskError
 from chainrule.files import write_atomically, writing
 from chainrule.shapes import Tensor
 from chainrule.tasks import Task, load_task, task_keys, task_toml
+from chainrule.tensor_files import pack_tensors
 from chainrule.trace import History
 
 ARRAYS_IN_TOML = 200  # numbers that a person would still read in the task file
@@ -148,8 +148,7 @@ class RunFolder:
 
     def write_weights(self, weights: Mapping[str, Tensor]) -> None:
         """Write `model.safetensors`, the weights that the run ends with."""
-        copies = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in weights.items()}
-        write_atomically(self.path / "model.safetensors", save(copies))
+        write_atomically(self.path / "model.safetensors", pack_tensors(weights))
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Write `result.json`."""

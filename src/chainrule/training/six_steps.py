@@ -30,14 +30,17 @@ class Observer(Protocol):
     def step_begins(self, state: State, batch: Batch) -> None:
         """Look at the weights before the forward pass."""
 
-    def loss_known(self, state: State, value: Tensor) -> None:
-        """Look at the loss before the gradients are computed; the graph is still there."""
+    def loss_known(self, state: State, value: Tensor, number: float) -> None:
+        """Look at the loss before the gradients are computed: its graph, and the number of the whole batch."""
 
     def gradients_known(self, state: State) -> None:
         """Look at the gradients before the update."""
 
+    def weights_moved(self, state: State) -> None:
+        """Look at the weights after the update, which is not counted yet."""
+
     def step_done(self, state: State, loss: float) -> None:
-        """Look at the weights after the update; `loss` is that of the weights before it."""
+        """Look at a run that could be stopped here; `loss` is that of the weights before the update."""
 
 
 def initialise(task: Task, place: Placement, data: Dataset) -> State:
@@ -101,10 +104,11 @@ def repeat(state: State, observer: Observer) -> None:
             if not math.isfinite(number):
                 stop_at_loss_not_finite(state, batch, number)
                 return
-            observer.loss_known(state, value)
+            observer.loss_known(state, value, number)
             gradients(state, value)
             observer.gradients_known(state)
             update(state, batch, value)
+            observer.weights_moved(state)
             progress.count(number, state.batches)
             if progress.batch == state.batches.per_epoch:
                 close_epoch(state)

@@ -30,6 +30,7 @@ class Progress:
         quiet_epochs: epochs in a row in which the mean loss moved less than the tolerance.
         best_loss: the lowest validation loss.
         best_epoch: the epoch that reached it.
+        finite_step: the update after which `State.finite_weights` were kept.
         stopped: why the run ended; empty while it goes on.
     """
 
@@ -42,6 +43,7 @@ class Progress:
     quiet_epochs: int = 0
     best_loss: float | None = None
     best_epoch: int = 0
+    finite_step: int = 0
     stopped: str = ""
 
     def count(self, loss: float, batches: Batches) -> None:
@@ -73,6 +75,7 @@ class State:
         history: what was noted.
         parts: the loss on the data and each penalty of the step under way, by label; empty without penalties.
         best_weights: the weights of the best epoch, under early stopping.
+        finite_weights: weights that were all finite, kept now and then, on the CPU.
         findings: what went wrong.
         stop_requested: set from outside (Ctrl-C); the run stops after the update that is under way.
     """
@@ -92,6 +95,7 @@ class State:
     history: History = field(default_factory=History)
     parts: dict[str, Tensor] = field(default_factory=dict)
     best_weights: dict[str, Tensor] = field(default_factory=dict)
+    finite_weights: dict[str, Tensor] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     stop_requested: bool = False
 

@@ -15,6 +15,7 @@ from torch.utils.hooks import RemovableHandle
 from chainrule.penalties import gradient_ratios
 from chainrule.registry import ACTIVATIONS
 from chainrule.shapes import Tensor
+from chainrule.training.sharing import global_loss
 from chainrule.training.state import State
 from chainrule.training.trajectory import trained_parameters
 
@@ -26,7 +27,7 @@ _RANDOM = {"RReLU"}  # evaluating it again would draw from the run's generator
 _ACTIVATIONS: tuple[type[nn.Module], ...] = tuple(
     member for member in ACTIVATIONS.members.values() if isinstance(member, type)
 )
-_ELEMENTWISE = tuple(kind for kind in _ACTIVATIONS if kind.__name__ not in _NOT_ELEMENTWISE | _RANDOM)
+_ELEMENTWISE = {kind for kind in _ACTIVATIONS if kind.__name__ not in _NOT_ELEMENTWISE | _RANDOM}
 _UNINTERESTING = (nn.Flatten, nn.Unflatten, nn.Identity, nn.modules.dropout._DropoutNd)
 
 
@@ -63,7 +64,8 @@ def watch(model: nn.Module) -> Watched:
 class StepStatistics:
     """The statistics of one step, gathered while it happens.
 
-    Numbers are named kind/path: `activation_mean/hidden1_activation`, `gradient_norm/hidden1.weight`.
+    Numbers are named kind/path: `activation_mean/hidden1_activation`, `gradient_norm/hidden1.weight`. Where processes
+    share a batch, activations and the ratio of gradients are those of the main process's share.
     """
 
     def __init__(self, state: State, watched: Watched | None = None) -> None:
@@ -81,14 +83,12 @@ class StepStatistics:
             handle.remove()
         if state.penalties is None:
             return
-        penalties = [part for name, part in state.parts.items() if name != "loss"]
-        pull = torch.stack([penalty.to(value) for penalty in penalties]).sum()
+        penalties = {name: part for name, part in state.parts.items() if name != "loss"}
+        pull = torch.stack([penalty.to(value) for penalty in penalties.values()]).sum()
         ratios = gradient_ratios(pull, state.parts["loss"], self._parameters)
         self._values |= {f"penalty_gradient_ratio/{name}": ratio for name, ratio in ratios.items()}
-        self._values |= {
-            f"penalty/{name}": float(part.detach()) for name, part in state.parts.items() if name != "loss"
-        }
-        self._values["data_loss"] = float(state.parts["loss"].detach())
+        self._values |= {f"penalty/{name}": global_loss(state, part) for name, part in penalties.items()}
+        self._values["data_loss"] = global_loss(state, state.parts["loss"])
 
     def gradients_known(self) -> None:
         """Take the norm of every gradient."""
@@ -99,7 +99,7 @@ class StepStatistics:
         }
         self._values |= _norms("gradient_norm", gradients)
 
-    def step_done(self) -> dict[str, float]:
+    def weights_moved(self) -> dict[str, float]:
         """Take ‖Δw‖/‖w‖ of every parameter, and return everything that was gathered."""
         now = [parameter.detach() for parameter in self._parameters.values()]
         moved = torch._foreach_sub(now, list(self._before.values()))
@@ -121,7 +121,7 @@ class StepStatistics:
             self._values[f"activation_mean/{path}"] = float(numbers.mean())
             self._values[f"activation_spread/{path}"] = float(numbers.std(correction=0))
             self._values[f"zeros/{path}"] = 1 - int(numbers.count_nonzero()) / numbers.numel()
-            if _has_derivative(module) and isinstance(inputs[0], Tensor):
+            if _has_derivative(module) and inputs and isinstance(inputs[0], Tensor):
                 self._values[f"saturated/{path}"] = _saturated_share(module, inputs[0])
 
         return look
@@ -137,7 +137,8 @@ def _norms(kind: str, tensors: Mapping[str, Tensor]) -> dict[str, float]:
 
 def _has_derivative(module: nn.Module) -> bool:
     # An in-place activation has overwritten its input by the time that the hook runs.
-    return isinstance(module, _ELEMENTWISE) and not getattr(module, "inplace", False)
+    # A class derived from one of torch's may draw random numbers, or count its calls.
+    return type(module) in _ELEMENTWISE and not getattr(module, "inplace", False)
 
 
 def _saturated_share(module: nn.Module, inputs: Tensor) -> float:

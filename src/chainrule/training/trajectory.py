@@ -43,9 +43,7 @@ class Trajectory:
         trained = trained_parameters(model).values()
         self.steps.append(step)
         self.weights.append(torch.cat([parameter.detach().reshape(-1) for parameter in trained]))
-        self.gradients.append(
-            torch.cat([torch.zeros_like(p).reshape(-1) if p.grad is None else p.grad.reshape(-1) for p in trained])
-        )
+        self.gradients.append(torch.cat([gradient_of(parameter).reshape(-1) for parameter in trained]))
 
     def to_tensors(self) -> dict[str, Tensor]:
         """Return the rows as three tensors, for a checkpoint."""
@@ -67,6 +65,14 @@ class Trajectory:
 def trained_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
     """Return the parameters that are trained, by name."""
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
+def gradient_of(parameter: nn.Parameter) -> Tensor:
+    """Return a copy of ∂loss/∂parameter: dense, and 0 where the loss does not depend on the parameter."""
+    gradient = parameter.grad
+    if gradient is None:
+        return torch.zeros_like(parameter, requires_grad=False)
+    return gradient.detach().to_dense() if gradient.is_sparse else gradient.detach().clone()
 
 
 def split_row(row: Float[Tensor, " scalars"], model: nn.Module) -> dict[str, Tensor]:
