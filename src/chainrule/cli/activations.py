@@ -49,7 +49,12 @@ def _arguments(changes: Mapping[str, str]) -> dict[str, float | str]:
     for key, text in changes.items():
         if not key.startswith(_PREFIX):
             raise unknown_option(f"--{key}", (f"--{_PREFIX}{key.rpartition('.')[2]}",), "activations")
-        arguments[key.removeprefix(_PREFIX)] = parse_value(text)
+        value = parse_value(text)
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
+            raise ChainruleError(
+                what="An argument of an activation is a number or a word.", where=f"--{key}", found=text
+            )
+        arguments[key.removeprefix(_PREFIX)] = float(value) if isinstance(value, int) else value
     return arguments
 
 
