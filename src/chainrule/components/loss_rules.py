@@ -184,7 +184,7 @@ def _weight(weight: Tensor | None, letter: str = "w") -> tuple[str, str]:
     """Return the letter of a weight and what it is, or nothing when the loss has none."""
     if weight is None:
         return "", ""
-    values = ", ".join(_number(value) for value in weight.tolist())
+    values = ", ".join(_number(value) for value in weight.flatten().tolist())
     return letter, f", {letter[0]} = ({values})"
 
 
