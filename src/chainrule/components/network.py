@@ -136,10 +136,11 @@ def _write(parameter: Tensor, values: list[Any], key: str) -> None:
         written = None
     if written is None or written.shape != parameter.shape:
         found = "rows of different lengths" if written is None else f"shape {tuple(written.shape)}"
-        units, inputs = (*parameter.shape, 1)[:2]
+        units, inputs = parameter.shape
+        of_units = f"{units} unit{'s' if units > 1 else ''}, {inputs} input{'s' if inputs > 1 else ''} each"
         raise TaskError(
             what="The weights that are written out do not fit the layer.",
-            problems=(Problem(key, found, f"shape {tuple(parameter.shape)}: {units} units, {inputs} inputs each"),),
+            problems=(Problem(key, found, f"shape {tuple(parameter.shape)}: {of_units}"),),
         )
     with torch.no_grad():
         parameter.copy_(written)
@@ -148,7 +149,7 @@ def _write(parameter: Tensor, values: list[Any], key: str) -> None:
 def _write_bias(bias: nn.Parameter, value: float | list[float], key: str) -> None:
     values = value if isinstance(value, list) else [value] * len(bias)
     if len(values) != len(bias):
-        expected = f"one number, or {len(bias)} of them"
+        expected = f"one number, or {len(bias)} of them" if len(bias) > 1 else "one number"
         raise TaskError(
             what="The biases that are written out do not fit the layer.",
             problems=(Problem(key, f"{len(values)} numbers", expected),),
@@ -172,9 +173,7 @@ def _activation(spec: ModelSpec, index: int, size: int, dtype: torch.dtype) -> n
 
 def _one_activation(component: Component, size: int, dtype: torch.dtype, key: str) -> nn.Module:
     if component.name == "Softmax2d":
-        expected = (
-            "Softmax for a layer, or Softmax2d in a module of your own: it works on images (batch, channels, ...)"
-        )
+        expected = "Softmax for a layer; Softmax2d works on images (batch, channels, height, width)"
         raise _misfit(key, "Softmax2d", expected)
     if component.name == "GLU" and size % 2:
         raise _misfit(key, f"GLU over a layer of {size}", "an even number of units: GLU halves its layer")
