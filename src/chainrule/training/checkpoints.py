@@ -52,7 +52,8 @@ def save_checkpoint(folder: Path, state: State, trajectory: Trajectory | None) -
     final = folder / f"{_PREFIX}{state.progress.step:012d}"
     partial = folder / f".{final.name}.part"
     with writing(final):
-        shutil.rmtree(partial, ignore_errors=True)
+        for left in folder.glob(f".{_PREFIX}*.part"):  # by a process that was killed
+            shutil.rmtree(left)
         partial.mkdir(parents=True)
     write_atomically(partial / "tensors.safetensors", packed)
     write_atomically(partial / "state.json", json.dumps(head).encode())
@@ -79,12 +80,13 @@ def load_checkpoint(path: Path, state: State, trajectory: Trajectory | None) -> 
     head = _read_head(path)
     _check_head(head, path, state)
     content = decode(head["state"], _read_tensors(path, head["tensors_sha256"]))
+    _check_fit(content["model"], path, state)
     state.progress = Progress(**content["progress"])
     state.model.load_state_dict(content["model"])
     state.optimizer.load_state_dict(content["optimizer"])
     if state.schedule is not None:
         state.schedule.scheduler.load_state_dict(content["schedule"])
-    state.best_weights = content["best_weights"]
+    state.best_weights, state.finite_weights = content["best_weights"], content["finite_weights"]
     restore_random_states(content["generators"], state.place)
     if trajectory is not None:
         trajectory.load_tensors(content["trajectory"])
@@ -97,9 +99,22 @@ def _content(state: State, trajectory: Trajectory | None) -> dict[str, Any]:
         "optimizer": state.optimizer.state_dict(),
         "schedule": state.schedule.scheduler.state_dict() if state.schedule is not None else None,
         "best_weights": dict(state.best_weights),
+        "finite_weights": dict(state.finite_weights),
         "generators": random_states(state.place),
         "trajectory": trajectory.to_tensors() if trajectory is not None else {},
     }
+
+
+def another_task(path: Path, found: str, state: State) -> CheckpointError:
+    """Return the error for a run that was begun with another task; `found` is the fingerprint of that one."""
+    return CheckpointError(
+        what="The checkpoint is of another task.",
+        where=str(path),
+        found=f"task {found[:12]}",
+        expected=f"task {fingerprint(state.task)[:12]}",
+        cause="Data, model, loss, optimizer, schedule, penalties, seed or precision changed since it was written.",
+        next_step="Only [stop], the name and how often checkpoints are written may change.",
+    )
 
 
 def _truncated(path: Path, found: str) -> CheckpointError:
@@ -120,6 +135,9 @@ def _read_head(path: Path) -> dict[str, Any]:
         raise _truncated(path, f"state.json cannot be read: {error}") from None
     if not isinstance(head, dict) or "version" not in head:
         raise _truncated(path, "state.json is no checkpoint")
+    missing = sorted({"task", "world", "device", "tensors_sha256", "state"} - head.keys())
+    if missing and head["version"] == VERSION:
+        raise _truncated(path, f"state.json has no {', '.join(missing)}")
     return head
 
 
@@ -136,6 +154,23 @@ def _read_tensors(path: Path, digest: str) -> dict[str, Tensor]:
         raise _truncated(path, f"tensors.safetensors: {error}") from None
 
 
+def _check_fit(weights: dict[str, Tensor], path: Path, state: State) -> None:
+    """Refuse weights of other names or shapes: a module imported by its name can change without the task's changing."""
+    wanted = {name: tuple(tensor.shape) for name, tensor in state.model.state_dict().items()}
+    found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    differing = [name for name in sorted(wanted.keys() | found.keys()) if wanted.get(name) != found.get(name)]
+    if differing:
+        name = differing[0]
+        raise CheckpointError(
+            what="The checkpoint does not fit the model.",
+            where=str(path),
+            found=f"{name} {found.get(name, 'missing')}",
+            expected=f"{name} {wanted.get(name, 'missing')}",
+            cause="The code of the module changed since the checkpoint was written.",
+            next_step="Resume with the code that wrote it, or train again.",
+        )
+
+
 def _check_head(head: dict[str, Any], path: Path, state: State) -> None:
     if head["version"] != VERSION:
         raise CheckpointError(
@@ -146,14 +181,7 @@ def _check_head(head: dict[str, Any], path: Path, state: State) -> None:
             next_step="Resume with the version that wrote it, or train again.",
         )
     if head["task"] != fingerprint(state.task):
-        raise CheckpointError(
-            what="The checkpoint is of another task.",
-            where=str(path),
-            found=f"task {head['task'][:12]}",
-            expected=f"task {fingerprint(state.task)[:12]}",
-            cause="Data, model, loss, optimizer, schedule, penalties, seed or precision changed since it was written.",
-            next_step="Only [stop], the name and how often checkpoints are written may change.",
-        )
+        raise another_task(path, head["task"], state)
     here = (state.place.world, state.place.device.type)
     if (head["world"], head["device"]) != here:
         raise CheckpointError(

@@ -174,16 +174,16 @@ def gather(value: Tensor, place: Placement) -> list[Tensor]:
     return [each.to(value.device) for each in gathered]
 
 
-def broadcast_text(text: str, place: Placement) -> str:
-    """Return the main process's text in every process."""
+def first_text(text: str, place: Placement) -> str:
+    """Return, in every process, the text of the first process that has one; nothing when none has."""
     if place.world == 1:
         return text
     data = torch.tensor(list(text.encode()), dtype=torch.uint8, device=place.device)
-    length = torch.tensor(len(data), device=place.device)
-    distributed.broadcast(length, 0)
-    if not place.is_main:
-        data = torch.empty(int(length), dtype=torch.uint8, device=place.device)
-    distributed.broadcast(data, 0)
+    lengths = [int(length) for length in gather(torch.tensor(len(data)), place)]
+    source = next((rank for rank, length in enumerate(lengths) if length), 0)
+    if place.rank != source:
+        data = torch.empty(lengths[source], dtype=torch.uint8, device=place.device)
+    distributed.broadcast(data, source)
     return bytes(data.tolist()).decode()
 
 

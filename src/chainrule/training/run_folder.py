@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO, Any, final
 
 import numpy
@@ -15,13 +16,14 @@ import polars
 import torch
 
 from chainrule.data import save_arrays
-from chainrule.errors import OutputError, TaskError
+from chainrule.errors import CheckpointError, OutputError, TaskError
 from chainrule.files import write_atomically, writing
 from chainrule.shapes import Tensor
 from chainrule.tasks import Task, load_task, task_keys, task_toml
 from chainrule.tensor_files import pack_tensors
 from chainrule.trace import History
 
+_ARRAYS = "data.safetensors"
 ARRAYS_IN_TOML = 200  # numbers that a person would still read in the task file
 
 
@@ -68,7 +70,12 @@ class RunFolder:
         return self.path / "checkpoints"
 
     def begin(self, task: Task) -> Task:
-        """Write the task as it is run, and what it runs on; return the task that stands alone in this folder."""
+        """Write the task as it is run, and what it runs on; return the task that stands alone in this folder.
+
+        Raises:
+            OutputError: the folder holds another run, or cannot be written.
+        """
+        existing_or_error(self.path)
         with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
         task = self._with_arrays_beside(task)
@@ -83,15 +90,38 @@ class RunFolder:
         write_atomically(self.path / "environment.json", json.dumps(environment, indent=2).encode())
         return task
 
+    def go_on(self, task: Task) -> Task:
+        """Return the task as `begin` did, when the run is resumed with arrays that are in memory.
+
+        Raises:
+            CheckpointError: the arrays are others than those that the run began with.
+        """
+        beside = self.path / _ARRAYS
+        if not _has_large_arrays(task) or not beside.is_file():
+            return task
+        with TemporaryDirectory() as folder:
+            save_arrays(Path(folder) / _ARRAYS, task.data.inputs, task.data.targets)
+            if (Path(folder) / _ARRAYS).read_bytes() != beside.read_bytes():
+                raise CheckpointError(
+                    what="The run began with other data.",
+                    where=str(beside),
+                    found="arrays that differ from it",
+                    expected="the same inputs and targets",
+                    next_step="Resume with the arrays of the first time, or train again.",
+                )
+        return self._with_source(task)
+
     def _with_arrays_beside(self, task: Task) -> Task:
         """Return the task with large arrays in a file of their own, so that the run folder stands alone."""
-        inputs = task.data.inputs
-        if inputs is None or numpy.asarray(inputs).size <= ARRAYS_IN_TOML:
+        if not _has_large_arrays(task):
             return task
-        save_arrays(self.path / "data.safetensors", inputs, task.data.targets)
+        save_arrays(self.path / _ARRAYS, task.data.inputs, task.data.targets)
+        return self._with_source(task)
+
+    def _with_source(self, task: Task) -> Task:
         keys = task_keys(task)
         keys["data"] = {key: value for key, value in keys["data"].items() if key not in {"inputs", "targets"}}
-        keys["data"]["source"] = str((self.path / "data.safetensors").resolve())
+        keys["data"]["source"] = str((self.path / _ARRAYS).resolve())
         return Task(**keys)
 
     def read_history(self, before: int) -> History:
@@ -162,6 +192,11 @@ class RunFolder:
         if self._lines is not None:
             self._lines.close()
             self._lines = None
+
+
+def _has_large_arrays(task: Task) -> bool:
+    inputs = task.data.inputs
+    return inputs is not None and numpy.asarray(inputs).size > ARRAYS_IN_TOML
 
 
 def _parse_lines(data: bytes) -> list[tuple[int, dict[str, float]]]:

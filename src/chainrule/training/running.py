@@ -1,11 +1,10 @@
 """A run from beginning to end: the six steps, and everything around them."""
 
-import signal
-import threading
+import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -20,15 +19,17 @@ from chainrule.tasks import Task
 from chainrule.trace import History
 from chainrule.training.building import dataset_parts, part_tensors
 from chainrule.training.checking import check_run
-from chainrule.training.checkpoints import find_checkpoints, load_checkpoint
 from chainrule.training.devices import Placement, placement, wait_for_all
 from chainrule.training.evaluation import Evaluation, evaluate
 from chainrule.training.first_update import FirstUpdate, take_first_update
 from chainrule.training.observing import Reporter, RunObserver
+from chainrule.training.resuming import resume_run
 from chainrule.training.run_folder import RunFolder
-from chainrule.training.six_steps import initialise, repeat
+from chainrule.training.sharing import global_loss
+from chainrule.training.signals import stopping_at_signals
+from chainrule.training.six_steps import forward, initialise, loss, repeat
 from chainrule.training.state import Progress, State
-from chainrule.training.stopping import INTERRUPTED, LOSS_NOT_FINITE, limit_reached
+from chainrule.training.stopping import INTERRUPTED, LOSS_NOT_FINITE, keep_finite_weights
 from chainrule.training.trajectory import Trajectory
 from chainrule.verification import GradientCheck
 
@@ -99,7 +100,7 @@ class Run:
             "parameters": self.parameters,
             **parts,
             "gradient_check": {
-                "worst": self.check.worst,
+                "worst": _json_number(self.check.worst),
                 "where": self.check.where,
                 "checked": self.check.checked,
                 "entries": self.check.entries,
@@ -121,11 +122,16 @@ class Run:
         return f"<table><caption>{escape(self.task.name)}</caption>{cells}</table>"
 
 
-def _numbers(evaluation: Evaluation) -> dict[str, float | str]:
-    numbers: dict[str, float | str] = {"loss": evaluation.loss}
+def _numbers(evaluation: Evaluation) -> dict[str, float | None]:
+    numbers = {"loss": _json_number(evaluation.loss)}
     if evaluation.metric_name:
-        numbers["accuracy" if evaluation.metric_name == "accuracy" else "r2"] = evaluation.metric
+        numbers["accuracy" if evaluation.metric_name == "accuracy" else "r2"] = _json_number(evaluation.metric)
     return numbers
+
+
+def _json_number(value: float) -> float | None:
+    """Return a number as JSON has it, which knows neither NaN nor infinity."""
+    return value if math.isfinite(value) else None
 
 
 def train(
@@ -155,28 +161,37 @@ def train(
         >>> run.history["loss"].values[0]
         0.24251985734837728
     """
+    if resume and folder is None:
+        raise CheckpointError(
+            what="There is no run to resume.", found="no folder", expected="train(task, folder=..., resume=True)"
+        )
     with placement(task.run.device, task.run.precision) as place, _seeded(task, place):
         written = RunFolder(Path(folder)) if folder is not None and place.is_main else None
         if written is not None and not resume:
             task = written.begin(task)
+        elif folder is not None and resume:
+            task = RunFolder(Path(folder)).go_on(task)
         shown = reporters if place.is_main else ()
         data = load_data(task.data, task.seed)
         first = take_first_update(task, place, data) if place.world == 1 else None
-        torch.manual_seed(task.seed + place.rank)
         state = initialise(task, place, data)
         trajectory = Trajectory.for_model(state.model, state.total_steps) if place.world == 1 else None
         check = check_run(state)
+        torch.manual_seed(task.seed + place.rank)
         try:
-            if resume:
-                _resume(Path(folder or "."), state, trajectory, written)
+            if resume and folder is not None:
+                resume_run(Path(folder), state, trajectory, written)
+            if not state.finite_weights:
+                keep_finite_weights(state)
             for reporter in shown:
                 reporter.run_begins(state, check)
                 if first is not None and state.progress.step == 0:
                     reporter.first_update(state, first)
             folder_of_all = RunFolder(Path(folder)) if folder is not None else None
             observer = RunObserver(state, shown, written or folder_of_all, trajectory)
-            seconds = _repeat(state, observer)
-            return _finish(state, observer, written, (first, trajectory, check, seconds))
+            with stopping_at_signals(state):
+                seconds = _repeat(state, observer)
+                return _finish(state, observer, written, (first, trajectory, check, seconds))
         finally:
             if written is not None:
                 written.close()
@@ -193,54 +208,13 @@ def _seeded(task: Task, place: Placement) -> Iterator[None]:
         yield
 
 
-def _resume(folder: Path, state: State, trajectory: Trajectory | None, written: RunFolder | None) -> None:
-    found = find_checkpoints(folder / "checkpoints")
-    if found:
-        load_checkpoint(found[-1], state, trajectory)
-        progress = state.progress
-        if progress.stopped in (INTERRUPTED, "") or progress.stopped.endswith(("done",)):
-            progress.stopped = limit_reached(state)
-    elif not (folder / "task.toml").is_file():
-        raise CheckpointError(
-            what="There is no run to resume.",
-            where=str(folder),
-            found="no checkpoint and no task.toml",
-            expected="the folder of a run",
-        )
-    if written is not None:
-        state.history = written.read_history(before=state.progress.step)
-
-
 def _repeat(state: State, observer: RunObserver) -> float:
     begun = time.perf_counter()
     try:
-        with _stopping_at_signals(state):
-            repeat(state, observer)
+        repeat(state, observer)
     finally:
         observer.close()
     return time.perf_counter() - begun
-
-
-@contextmanager
-def _stopping_at_signals(state: State) -> Iterator[None]:
-    """Let the first Ctrl-C or SIGTERM stop the run after its update; a second one ends the program at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def stop(number: int, frame: object) -> None:
-        state.stop_requested = True
-        for each, handler in before.items():
-            signal.signal(each, handler)
-
-    for number in before:
-        signal.signal(number, stop)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _finish(
@@ -250,12 +224,13 @@ def _finish(
     parts: tuple[FirstUpdate | None, Trajectory | None, GradientCheck, float],
 ) -> Run:
     first, trajectory, check, seconds = parts
-    observer.save(state)
+    if state.progress.stopped != LOSS_NOT_FINITE:  # to go on from there would help nobody
+        observer.save(state)
+    if state.batches.per_epoch == 1 and state.progress.stopped not in (INTERRUPTED, LOSS_NOT_FINITE):
+        _note_last_loss(state)
     if state.best_weights and state.progress.stopped != INTERRUPTED:
         state.model.load_state_dict(state.best_weights)
     evaluations = _evaluate_all(state)
-    if state.batches.per_epoch == 1 and state.progress.stopped not in (INTERRUPTED, LOSS_NOT_FINITE):
-        _note_last_loss(state)
     run = Run(
         task=state.task,
         folder=written.path if written is not None else None,
@@ -295,19 +270,19 @@ def _evaluate_all(state: State) -> dict[str, Evaluation]:
 
 
 def _note_last_loss(state: State) -> None:
-    """Note the loss after the last update, where every step's loss is that of the whole training part."""
-    state.model.train()
-    if state.best_weights or _is_random(state.model):
-        return
-    inputs, targets = state.batches.inputs, state.batches.targets
-    with torch.no_grad(), state.place.casting():
-        value = state.objective(state.model(inputs), targets)
-    state.history.note(state.progress.step, {"loss": float(value), "lr": state.learning_rate})
+    """Note the loss after the last update, where every step's loss is that of the whole training part.
 
-
-def _is_random(model: nn.Module) -> bool:
-    kinds = (nn.modules.dropout._DropoutNd, nn.RReLU, nn.modules.batchnorm._NormBase)
-    return any(isinstance(module, kinds) for module in model.modules())
+    It is the loss that the next step would have found, had there been one, and leaves no trace.
+    """
+    devices = [state.place.device] if state.place.device.type == "cuda" else []
+    buffers = {name: buffer.clone() for name, buffer in state.model.named_buffers()}
+    alone = replace(state, runner=state.model)
+    batch = next(state.batches.epoch(state.progress.epoch, 0, state.place))
+    with torch.random.fork_rng(devices=devices), torch.enable_grad():
+        number = global_loss(state, loss(alone, forward(alone, batch), batch).detach())
+    for name, buffer in state.model.named_buffers():
+        buffer.data.copy_(buffers[name])
+    state.history.note(state.progress.step, {"loss": number, "lr": state.learning_rate})
 
 
 def notes(state: State) -> tuple[str, ...]:

@@ -23,6 +23,8 @@ def shared_objective(state: State, prediction: Tensor, batch: Batch) -> Float[Te
         factor = _factor(state, batch)
         of_sum = 0.0 if batch.is_padding else float(state.place.world)
         parts = {name: part * (of_sum if name in sums else factor) for name, part in parts.items()}
+        if factor == 0.0:  # a mean over nothing, or over classes of weight 0, is NaN, and 0 times it as well
+            parts["loss"] = prediction.sum() * 0.0
     state.parts = parts
     whole = parts["loss"]
     for name, part in parts.items():

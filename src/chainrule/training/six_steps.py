@@ -18,9 +18,10 @@ from chainrule.training.batches import Batch
 from chainrule.training.building import build_state
 from chainrule.training.devices import Placement, any_process
 from chainrule.training.evaluation import run_model
+from chainrule.training.not_finite import stop_at_loss_not_finite
 from chainrule.training.sharing import global_loss, shared_objective
 from chainrule.training.state import State
-from chainrule.training.stopping import INTERRUPTED, close_epoch, limit_reached, stop_at_loss_not_finite
+from chainrule.training.stopping import INTERRUPTED, close_epoch, limit_reached
 
 
 @runtime_checkable

@@ -1,21 +1,20 @@
-"""When a run ends: the stop rules at the end of an epoch, and the loss that is no longer finite."""
+"""When a run ends: the stop rules, at the end of an epoch and in the middle of one."""
 
 import copy
 import math
+from collections.abc import Mapping
 
 import torch
-from torch import nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from chainrule.data import Part
-from chainrule.findings import Finding
 from chainrule.shapes import Tensor
-from chainrule.training.batches import Batch
 from chainrule.training.evaluation import evaluate
 from chainrule.training.state import State
 
 LOSS_NOT_FINITE = "the loss is no longer finite"
 INTERRUPTED = "interrupted"
+SNAPSHOTS = 20  # of a run, in case its weights are spoiled later
 
 
 def close_epoch(state: State) -> None:
@@ -35,6 +34,8 @@ def close_epoch(state: State) -> None:
     quiet = stop.tolerance is not None and change < stop.tolerance
     progress.quiet_epochs = progress.quiet_epochs + 1 if quiet else 0
     progress.stopped = _reason(state, mean)
+    if progress.epoch % -(-stop.epochs // SNAPSHOTS) == 0:
+        keep_finite_weights(state)
 
 
 def _step_schedule(scheduler: torch.optim.lr_scheduler.LRScheduler, watched: float) -> None:
@@ -59,6 +60,27 @@ def _validate(state: State, part: Part, tensors: tuple[Tensor, Tensor]) -> float
     return result.loss
 
 
+def keep_finite_weights(state: State) -> None:
+    """Keep a copy of the weights, if no tensor is spoiled that was not so in the copy before."""
+    weights = state.model.state_dict()
+    if not state.finite_weights or spoiled(weights) <= spoiled(state.finite_weights):
+        state.finite_weights = {name: tensor.detach().to("cpu", copy=True) for name, tensor in weights.items()}
+        state.progress.finite_step = state.progress.step
+
+
+def spoiled(weights: Mapping[str, Tensor]) -> set[str]:
+    """Return the names of the tensors that hold a NaN or an infinity; a mask of −∞ is one, and is meant so."""
+    return {name for name, tensor in weights.items() if not tensor.isfinite().all()}
+
+
+def reason_to_stop(state: State) -> str:
+    """Say which stop rule holds where the run is now, after a resume; nothing when it may go on."""
+    progress = state.progress
+    if progress.batch == 0 and progress.last_loss is not None:
+        return _reason(state, progress.last_loss)
+    return limit_reached(state)
+
+
 def _reason(state: State, mean: float) -> str:
     progress, stop = state.progress, state.task.stop
     if stop.target_loss is not None and mean <= stop.target_loss:
@@ -78,75 +100,3 @@ def limit_reached(state: State) -> str:
     if stop.steps is not None and progress.step >= stop.steps:
         return "the one update is done" if stop.steps == 1 else f"all {stop.steps} updates are done"
     return ""
-
-
-def stop_at_loss_not_finite(state: State, batch: Batch, loss: float) -> None:
-    """End the run at a loss that is NaN or infinite, and say in which tensor it began and what to try."""
-    where, claim, evidence, remedy = _first_not_finite(state, batch)
-    step = state.progress.step
-    state.progress.stopped = LOSS_NOT_FINITE
-    state.history.note(step, {"loss": loss, "lr": state.learning_rate})
-    evidence = {"loss": str(loss), "updates done": step, "learning rate": state.learning_rate, **evidence}
-    state.findings.append(
-        Finding(
-            code="loss-not-finite",
-            severity="error",
-            claim=f"The loss is {loss} at step {step + 1}: {claim}",
-            where=where,
-            evidence=evidence,
-            remedy=remedy,
-        )
-    )
-
-
-def _first_not_finite(state: State, batch: Batch) -> tuple[str, str, dict[str, float | int | str], str]:
-    """Return where the first NaN or infinity is, in time: gradients of the last step, weights, then outputs."""
-    lower = f"Try a learning rate ten times lower: --optimizer.lr {state.learning_rate / 10:g}."
-    for name, parameter in state.model.named_parameters():
-        gradient = parameter.grad
-        if gradient is not None and not gradient.isfinite().all():
-            count = int((~gradient.isfinite()).sum())
-            claim = f"the gradient of {name} was already not finite in the update before."
-            remedy = f"{lower} If that does not help, clip or rescale what {name} feeds."
-            return f"gradient of {name}", claim, {"entries not finite": count, "of": gradient.numel()}, remedy
-    for name, parameter in state.model.named_parameters():
-        if not parameter.isfinite().all():
-            count = int((~parameter.isfinite()).sum())
-            claim = f"the weights of {name} are not finite after the last update."
-            return name, claim, {"entries not finite": count, "of": parameter.numel()}, lower
-    largest = max(float(parameter.detach().abs().max()) for parameter in state.model.parameters())
-    found = _first_module(state.model, batch.inputs)
-    if found is not None:
-        path, kind = found
-        claim = f"the weights are finite, and the output of {path} ({kind}) is the first that is not."
-        remedy = f"{lower} Or look at what {path} computes: an overflow, a division by 0, a logarithm of 0."
-        return f"output of {path}", claim, {"largest |weight|": largest}, remedy
-    claim = "the weights and the prediction are finite, and the loss itself is not."
-    return (
-        f"loss {state.objective.name}",
-        claim,
-        {"largest |weight|": largest},
-        f"{lower} Or check that predictions and targets lie where {state.objective.name} is defined.",
-    )
-
-
-def _first_module(model: nn.Module, inputs: Tensor) -> tuple[str, str] | None:
-    found: list[tuple[str, str]] = []
-    handles = []
-
-    def look(path: str) -> object:
-        def hook(module: nn.Module, arguments: object, output: object) -> None:
-            if isinstance(output, Tensor) and not output.isfinite().all():
-                found.append((path or "the model", type(module).__name__))
-
-        return hook
-
-    for path, module in model.named_modules():
-        handles.append(module.register_forward_hook(look(path)))
-    try:
-        with torch.no_grad():
-            model(inputs)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return found[0] if found else None

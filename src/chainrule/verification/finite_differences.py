@@ -1,5 +1,6 @@
 """Is autograd's gradient right? Central differences in float64, for a sample of a model's parameters."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -68,7 +69,10 @@ def check_gradients(loss: Loss, parameters: dict[str, nn.Parameter], entries: in
         seed: decides which.
     """
     total = sum(parameter.numel() for parameter in parameters.values())
-    gradients = torch.autograd.grad(loss(), list(parameters.values()), allow_unused=True)
+    value = loss()
+    if not value.isfinite():
+        return GradientCheck(0.0, "", 0, total, reason=f"the loss is {value.item()} at these weights")
+    gradients = torch.autograd.grad(value, list(parameters.values()), allow_unused=True)
     by_name = dict(zip(parameters, gradients, strict=True))
     chosen = _choose(parameters, min(entries, total), seed)
     measured = []
@@ -76,11 +80,12 @@ def check_gradients(loss: Loss, parameters: dict[str, nn.Parameter], entries: in
         gradient = by_name[name]
         exact = 0.0 if gradient is None else float(gradient.reshape(-1)[index])
         measured.append((name, index, exact, *_differences(loss, parameters[name], index)))
-    floor = FLOOR * max((abs(exact) for _, _, exact, *_ in measured), default=0.0)
+    floor = FLOOR * max((abs(exact) for _, _, exact, *_ in measured if math.isfinite(exact)), default=0.0)
     worst, where, kinks = 0.0, "", []
     for name, index, exact, central, left, right in measured:
         scale = max(abs(exact), abs(central), floor)
         error = abs(exact - central) / scale if scale > 0 else 0.0
+        error = error if math.isfinite(exact) and math.isfinite(central) else math.inf
         label = _label(name, index, parameters[name])
         if error > TOLERANCE and _is_kink(exact, left, right, scale):
             kinks.append(label)
@@ -107,10 +112,12 @@ def _differences(loss: Loss, parameter: nn.Parameter, index: int) -> tuple[float
     before = float(entries[spot])
     step = STEP * max(1.0, abs(before))
     values = []
-    for place in (before - step, before, before + step):
-        entries[spot] = place
-        values.append(float(loss().detach()))
-    entries[spot] = before
+    try:
+        for place in (before - step, before, before + step):
+            entries[spot] = place
+            values.append(float(loss().detach()))
+    finally:
+        entries[spot] = before
     below, here, above = values
     return (above - below) / (2 * step), (here - below) / step, (above - here) / step
 
