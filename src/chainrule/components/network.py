@@ -1,14 +1,15 @@
 """The network of a task: layers built from sizes and names, or the user's own module."""
 
+import inspect
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, final
 
 import torch
 from torch import nn
 
-from chainrule.components.user_code import load_user_object, user_error
-from chainrule.errors import Problem, TaskError
+from chainrule.components.user_code import load_user_object, own_frames, user_error
+from chainrule.errors import Problem, TaskError, UserModuleError
 from chainrule.registry import ACTIVATIONS, INITIALISERS, Catalogue, check_arguments
 from chainrule.shapes import Float, Tensor
 from chainrule.tasks import Component, ModelSpec
@@ -61,23 +62,38 @@ def _refused_by_torch(key: str, component: Component, error: Exception) -> TaskE
 
 def _user_module(spec: ModelSpec, dtype: torch.dtype) -> nn.Module:
     made_by = load_user_object(spec.module or "", "model.module")
+    if not callable(made_by):
+        raise _makes_no_module(spec, made_by)
     before = torch.get_default_dtype()
     # So that numbers which the module writes out are read in the precision of the run, not rounded on the way.
     torch.set_default_dtype(dtype)
     try:
         module = made_by(**spec.arguments)
     except Exception as error:
-        raise user_error(f"{spec.module} failed to build.", "model.arguments", error) from error
+        raise _build_error(spec, made_by, error) from error
     finally:
         torch.set_default_dtype(before)
     if not isinstance(module, nn.Module):
-        raise TaskError(
-            what=f"{spec.module} makes no module.",
-            where="model.module",
-            found=f"an object of type {type(module).__name__}",
-            expected="a torch.nn.Module",
-        )
+        raise _makes_no_module(spec, module)
     return module.to(dtype)
+
+
+def _makes_no_module(spec: ModelSpec, made: object) -> TaskError:
+    return TaskError(
+        what=f"{spec.module} makes no module.",
+        where="model.module",
+        found=f"an object of type {type(made).__name__}",
+        expected="a torch.nn.Module",
+    )
+
+
+def _build_error(spec: ModelSpec, made_by: Callable[..., Any], error: Exception) -> UserModuleError:
+    """Return the error of a class that was called and raised, or that does not take the arguments it was given."""
+    failure = user_error(f"{spec.module} failed to build.", "model.arguments", error)
+    if isinstance(error, TypeError) and not own_frames(error) and inspect.isclass(made_by):
+        failure.found = ", ".join(f"{name} = {value!r}" for name, value in spec.arguments.items()) or "no arguments"
+        failure.expected = f"arguments that fit {made_by.__name__}{inspect.signature(made_by)}"
+    return failure
 
 
 def _layers(spec: ModelSpec, input_shape: tuple[int, ...], dtype: torch.dtype) -> nn.Module:

@@ -98,7 +98,7 @@ def build_schedule(spec: ScheduleSpec, optimizer: torch.optim.Optimizer, total_s
     except Exception as error:
         if own_frames(error):
             raise user_error(f"A function of {spec.name} failed.", "schedule", error) from error
-        expected = f"what torch takes; it says: {error}"
+        expected = f"what torch takes; it says: {str(error) or type(error).__name__}"
         raise _refused("schedule", f"{spec.name}({_arguments_text(spec)})", expected) from error
     if isinstance(scheduler, lr_scheduler.OneCycleLR) and per == "batch" and scheduler.total_steps < total_steps:
         expected = f"at least {total_steps}, the updates of this run; left out, it is as many"

@@ -141,8 +141,11 @@ def _own_traceback(error: BaseException) -> str:
 
 def own_frames(error: BaseException) -> list[traceback.FrameSummary]:
     """Return the frames of the user's code, or of installed packages when it is one of them that failed."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not _is_machinery(frame.filename)]
-    return [frame for frame in frames if _is_users(frame.filename)] or frames
+    frames = traceback.extract_tb(error.__traceback__)
+    if users := [frame for frame in frames if _is_users(frame.filename)]:
+        return users
+    called_by_us = max((index + 1 for index, frame in enumerate(frames) if _is_ours(frame.filename)), default=0)
+    return [frame for frame in frames[called_by_us:] if not _is_machinery(frame.filename)]
 
 
 def _is_users(filename: str | None) -> bool:
@@ -150,9 +153,13 @@ def _is_users(filename: str | None) -> bool:
     return filename is not None and not (_is_machinery(filename) or _PACKAGE_FOLDERS & set(Path(filename).parts))
 
 
+def _is_ours(filename: str) -> bool:
+    return Path(filename).is_relative_to(_OWN_FOLDER)
+
+
 def _is_machinery(filename: str) -> bool:
     """Return whether a file belongs to chainrule, to torch or to Python itself."""
     path = Path(filename)
-    if filename.startswith("<frozen") or path.is_relative_to(_OWN_FOLDER) or path.is_relative_to(_TORCH_FOLDER):
+    if filename.startswith("<frozen") or _is_ours(filename) or path.is_relative_to(_TORCH_FOLDER):
         return True
     return path.is_relative_to(_STANDARD_LIBRARY) and not _PACKAGE_FOLDERS & set(path.parts)
