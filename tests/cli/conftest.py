@@ -29,6 +29,8 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.delenv("RANK", raising=False)
+    # Pictures take longer than the runs of these tests; test_terminal.py writes them in processes of their own.
+    monkeypatch.setattr("chainrule.cli.training.write_pictures", lambda document, folder: ())
 
     def run(*tokens: str) -> Outcome:
         capsys.readouterr()

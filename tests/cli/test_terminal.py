@@ -112,12 +112,14 @@ def test_the_live_line_never_wraps(tmp_path: Path) -> None:
     assert max(len(line) for line in live) <= 60
 
 
-@pytest.mark.parametrize("columns", ["40", "80", "120"])
-def test_a_pipe_gets_plain_text_within_its_width(process: Process, columns: str) -> None:
+@pytest.mark.parametrize("columns", ["40", "120"])
+def test_a_pipe_gets_plain_text_within_its_width(process: Process, columns: str, tmp_path: Path) -> None:
     done = process("-m", "chainrule", "train", "xor", "--epochs", "3", "-o", "run", COLUMNS=columns)
     assert (done.returncode, done.stderr) == (0, b"")
     assert ESCAPE not in done.stdout
     assert max(len(line) for line in done.stdout.decode().splitlines()) <= int(columns)
+    plots = sorted(path.name for path in (tmp_path / "run" / "plots").iterdir())
+    assert {"loss.svg", "loss.png", "network.svg", "network.png", "confusion.svg", "confusion.png"} <= set(plots)
 
 
 @pytest.mark.parametrize("variable", [{"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=["NO_COLOR", "dumb"])

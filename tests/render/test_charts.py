@@ -1,5 +1,6 @@
 import base64
 import math
+import re
 import struct
 import subprocess
 import sys
@@ -234,3 +235,19 @@ def test_images_within_an_svg_are_data() -> None:
     svg = picture_svg(matrix(50, 60))
     start = svg.index("data:image/png;base64,") + len("data:image/png;base64,")
     assert base64.b64decode(svg[start : svg.index('"', start)]).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("values", [(1e23, -2e23), (1e-9, 3e-9), (1234567.0, 2345678.0)])
+def test_a_linear_axis_of_extreme_numbers_writes_no_factor_beside_itself(values: tuple[float, float]) -> None:
+    svg = picture_svg(Chart("c", "C", "x", "y", (Series("s", (0.0, 1.0), values),)))
+    largest = max(abs(value) for value in values)
+    ticks = [float(text) for text in texts_of(svg) if re.fullmatch(r"-?[\d.]+(e[+-]?\d+)?", text)]
+    # The ticks of x lie between 0 and 1; those of y reach the values, which a factor beside the axis would divide.
+    assert sum(largest / 3 < abs(tick) < 2 * largest for tick in ticks) >= 2
+
+
+def test_a_single_step_is_the_only_tick() -> None:
+    svg = picture_svg(Chart("c", "C", "x", "y", (Series("s", (7.0,), (2.0,)), Series("t", (7.0,), (3.0,)))))
+    texts = texts_of(svg)
+    assert "7" in texts
+    assert "7.02" not in texts

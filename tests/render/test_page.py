@@ -188,3 +188,21 @@ def test_every_picture_has_an_alternative_text(every_block: Document) -> None:
         "The network. Network of 2-2-2 nodes. Caption",
         "Confusion. Matrix of 2 by 2 numbers, true by predicted. Caption",
     ]
+
+
+def test_charts_that_follow_each_other_stand_in_rows_and_a_lone_one_does_not() -> None:
+    chart = Chart("c", "C", "x", "y", (Series("s", (0.0, 1.0), (1.0, 2.0)),))
+    html = page_html(Document("T", (chart, Prose("between"), chart, chart, Heading("End"))))
+    assert html.count('<div class="charts">') == 1
+    rows = html[html.index('<div class="charts">') :]
+    assert html.index("between") < html.index('<div class="charts">')
+    assert rows[: rows.index("End")].count("<img") == 2
+
+
+def test_sections_of_a_fold_stand_side_by_side() -> None:
+    blocks = (Prose("first"), Heading("1", 3), Prose("one"), Heading("2", 3), Prose("two"))
+    html = page_html(Document("T", (Fold("steps", blocks, True),)))
+    assert re.sub(r"\s+", "", html[html.index("<details") : html.index("</details>")]) == (
+        '<detailsopen><summary>steps</summary><p>first</p><divclass="sections">'
+        "<section><h3>1</h3><p>one</p></section><section><h3>2</h3><p>two</p></section></div>"
+    )

@@ -187,3 +187,19 @@ def test_a_large_network_is_cut_and_names_its_largest_weights() -> None:
     assert "The 8 largest of 30 weights:" in lines
     assert any("x29 → y -29" in line for line in lines)
     assert not any("x21 → y" in line for line in lines)
+
+
+def test_one_long_column_takes_the_width_that_the_others_leave() -> None:
+    text = "word " * 18
+    table = Table((Column(""), Column("")), (("what", text.strip()),))
+    assert lines_of(Document("T", (table,)), 110)[3:] == [f"what   {text.strip()}"]
+    assert max(len(line) for line in lines_of(Document("T", (table,)), 60)) <= 60
+
+
+def test_a_table_without_headers_has_no_head() -> None:
+    table = Table((Column(""), Column("")), (("a", 1), ("b", 2)))
+    assert lines_of(Document("T", (table,)), 80)[3:] == ["a   1", "b   2"]
+
+
+def test_a_document_without_a_title_begins_with_its_blocks() -> None:
+    assert lines_of(Document("", (Prose("Only this."),)), 80) == ["", "Only this."]

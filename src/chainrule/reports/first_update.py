@@ -39,7 +39,7 @@ def repeat_rule(state: State) -> str:
     epochs = f"{count_of(stop.epochs, 'epoch')} ({updates})" if state.total_steps != stop.epochs else updates
     if stop.steps is not None and stop.steps <= state.total_steps:
         epochs = updates
-    rules = [f"until {epochs} are done"]
+    rules = [f"until {epochs} {'is' if epochs.startswith('1 ') else 'are'} done"]
     if stop.target_loss is not None:
         rules.append(f"the loss is at most {stop.target_loss:g}")
     if stop.tolerance is not None:
