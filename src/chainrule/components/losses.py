@@ -230,12 +230,19 @@ def _check_range(objective: Objective, targets: Tensor) -> None:
     )
 
 
-def check_shapes(objective: Objective, prediction: Tensor, target: Tensor) -> None:
+def check_shapes(objective: Objective, prediction: object, target: Tensor) -> None:
     """Refuse predictions that PyTorch would broadcast against the targets, before the first update.
 
     Raises:
-        ShapeError: the shapes do not fit.
+        ShapeError: the shapes do not fit, or the model returns something else than one tensor.
     """
+    if not isinstance(prediction, Tensor):
+        raise ShapeError(
+            what="The model does not return one tensor.",
+            where="the first forward pass",
+            found=f"an object of type {type(prediction).__name__}",
+            expected="a tensor with a row for each sample",
+        )
     samples = len(target)
     halves = objective.name == "GaussianNLLLoss"
     if objective.rule.form == "class":
