@@ -278,6 +278,7 @@ INDIFFERENT = {
 }
 DECISIVE = {
     "seed": 1,
+    "run.threads": 2,
     "data.inputs": [[0.5, 0], [0, 2]],
     "data.targets": [1, 0],
     "data.kind": "regression",
@@ -302,6 +303,7 @@ DECISIVE = {
     "schedule": {"name": "StepLR", "step_size": 2},
     "penalty": [{"kind": "L1", "strength": 1.0, "modules": "hidden1"}],
     "run.precision": "float64",
+    "run.threads": 3,
 }
 
 

@@ -145,7 +145,7 @@ def fingerprint(task: Task) -> str:
     """
     keys = _plain(task_keys(task))
     decisive = {key: value for key, value in keys.items() if key not in {"name", "description", "stop"}}
-    decisive["run"] = {"precision": task.run.precision}
+    decisive["run"] = {"precision": task.run.precision, "threads": task.run.threads}
     if (source := task.data.source) is not None and Path(source).is_file():
         decisive["data"] = {**decisive["data"], "source": _contents(source)}
 

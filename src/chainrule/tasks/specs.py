@@ -120,6 +120,8 @@ class RunSpec(BaseModel):
         precision: of parameters and data; "bf16" is float32 with bfloat16 autocast where the device has it.
         checkpoint_seconds: at least this long between two checkpoints; one is also written when the run ends.
         checkpoint_steps: write a checkpoint after every so many updates as well.
+        threads: how many CPU threads torch computes with. When not given, one for a small network of layers, which is
+            fastest and gives the same numbers on every machine; as many as torch likes for all others.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -128,6 +130,7 @@ class RunSpec(BaseModel):
     precision: Literal["float64", "float32", "bf16"] = "float32"
     checkpoint_seconds: AboveZero = 30.0
     checkpoint_steps: Count | None = None
+    threads: Count | None = None
 
 
 Schedule = Annotated[ScheduleSpec, _named(SCHEDULERS)]

@@ -29,6 +29,7 @@ class Placement:
         autocast: forward and loss run in bfloat16 where torch allows it.
         rank: the number of this process, from 0.
         world: how many processes share every batch.
+        threads: how many CPU threads torch computes with; 0 while that is not decided.
     """
 
     device: torch.device
@@ -36,6 +37,7 @@ class Placement:
     autocast: bool
     rank: int
     world: int
+    threads: int = 0
 
     @property
     def is_main(self) -> bool:
@@ -48,7 +50,12 @@ class Placement:
         if self.device.type == "cuda":
             name = f"{name} ({torch.cuda.get_device_name(self.device)})"
         precision = "bf16 autocast" if self.autocast else str(self.dtype).removeprefix("torch.")
-        return f"{name}, {precision}" + (f", {self.world} processes" if self.world > 1 else "")
+        parts = [name, precision]
+        if self.device.type == "cpu" and self.threads:
+            parts.append("1 thread" if self.threads == 1 else f"{self.threads} threads")
+        if self.world > 1:
+            parts.append(f"{self.world} processes")
+        return ", ".join(parts)
 
     def casting(self) -> contextlib.AbstractContextManager[object]:
         """Return the context in which forward and loss run."""

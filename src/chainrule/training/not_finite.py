@@ -39,7 +39,7 @@ def stop_at_loss_not_finite(state: State, batch: Batch, loss: float) -> None:
     }
     if state.finite_weights and not spoiled(state.model.state_dict()) <= spoiled(state.finite_weights):
         state.model.load_state_dict(state.finite_weights)
-        evidence["weights kept are those after update"] = state.progress.finite_step
+        evidence["weights kept"] = f"those after update {state.progress.finite_step}"
     remedy = f"Try a learning rate ten times lower: --optimizer.lr {state.learning_rate / 10:g}. {origin.advice}"
     state.findings.append(
         Finding(

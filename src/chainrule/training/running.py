@@ -30,6 +30,7 @@ from chainrule.training.signals import stopping_at_signals
 from chainrule.training.six_steps import forward, initialise, loss, repeat
 from chainrule.training.state import Progress, State
 from chainrule.training.stopping import INTERRUPTED, LOSS_NOT_FINITE, keep_finite_weights
+from chainrule.training.threads import computing_threads
 from chainrule.training.trajectory import Trajectory
 from chainrule.verification import GradientCheck
 
@@ -171,32 +172,47 @@ def train(
             task = written.begin(task)
         elif folder is not None and resume:
             task = RunFolder(Path(folder)).go_on(task)
-        shown = reporters if place.is_main else ()
         data = load_data(task.data, task.seed)
-        first = take_first_update(task, place, data) if place.world == 1 else None
-        state = initialise(task, place, data)
-        trajectory = Trajectory.for_model(state.model, state.total_steps) if place.world == 1 else None
-        check = check_run(state)
-        torch.manual_seed(task.seed + place.rank)
-        try:
-            if resume and folder is not None:
-                resume_run(Path(folder), state, trajectory, written)
-            if not state.finite_weights:
-                keep_finite_weights(state)
-            for reporter in shown:
-                reporter.run_begins(state, check)
-                if first is not None and state.progress.step == 0:
-                    reporter.first_update(state, first)
-            folder_of_all = RunFolder(Path(folder)) if folder is not None else None
-            observer = RunObserver(state, shown, written or folder_of_all, trajectory)
-            with stopping_at_signals(state):
-                seconds = _repeat(state, observer)
-                return _finish(state, observer, written, (first, trajectory, check, seconds))
-        finally:
-            if written is not None:
-                written.close()
-            if state.penalties is not None:
-                state.penalties.remove()
+        with computing_threads(task, data) as threads:
+            where = replace(place, threads=threads)
+            return _train(task, data, where, reporters if place.is_main else (), _Folders(folder, written, resume))
+
+
+@dataclass(frozen=True, slots=True)
+class _Folders:
+    """Where a run is written: its folder, what the main process writes there, and whether it goes on."""
+
+    path: str | Path | None
+    written: RunFolder | None
+    is_resumed: bool
+
+
+def _train(task: Task, data: Dataset, place: Placement, shown: Sequence[Reporter], folders: _Folders) -> Run:
+    written = folders.written
+    first = take_first_update(task, place, data) if place.world == 1 else None
+    state = initialise(task, place, data)
+    trajectory = Trajectory.for_model(state.model, state.total_steps) if place.world == 1 else None
+    check = check_run(state)
+    torch.manual_seed(task.seed + place.rank)
+    try:
+        if folders.is_resumed and folders.path is not None:
+            resume_run(Path(folders.path), state, trajectory, written)
+        if not state.finite_weights:
+            keep_finite_weights(state)
+        for reporter in shown:
+            reporter.run_begins(state, check)
+            if first is not None and state.progress.step == 0:
+                reporter.first_update(state, first)
+        folder_of_all = RunFolder(Path(folders.path)) if folders.path is not None else None
+        observer = RunObserver(state, shown, written or folder_of_all, trajectory)
+        with stopping_at_signals(state):
+            seconds = _repeat(state, observer)
+            return _finish(state, observer, written, (first, trajectory, check, seconds))
+    finally:
+        if written is not None:
+            written.close()
+        if state.penalties is not None:
+            state.penalties.remove()
 
 
 @contextmanager
