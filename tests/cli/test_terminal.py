@@ -112,27 +112,26 @@ def test_the_live_line_never_wraps(tmp_path: Path) -> None:
     assert max(len(line) for line in live) <= 60
 
 
-@pytest.mark.parametrize("columns", ["40", "120"])
-def test_a_pipe_gets_plain_text_within_its_width(process: Process, columns: str, tmp_path: Path) -> None:
-    done = process("-m", "chainrule", "train", "xor", "--epochs", "3", "-o", "run", COLUMNS=columns)
+def test_a_pipe_gets_plain_text_within_its_width(process: Process, tmp_path: Path) -> None:
+    done = process("-m", "chainrule", "train", "xor", "--epochs", "3", "-o", "run", COLUMNS="72")
     assert (done.returncode, done.stderr) == (0, b"")
     assert ESCAPE not in done.stdout
-    assert max(len(line) for line in done.stdout.decode().splitlines()) <= int(columns)
+    assert max(len(line) for line in done.stdout.decode().splitlines()) <= 72
     plots = sorted(path.name for path in (tmp_path / "run" / "plots").iterdir())
     assert {"loss.svg", "loss.png", "network.svg", "network.png", "confusion.svg", "confusion.png"} <= set(plots)
 
 
 @pytest.mark.parametrize("variable", [{"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=["NO_COLOR", "dumb"])
 def test_a_terminal_without_colours_gets_none(tmp_path: Path, variable: dict[str, str]) -> None:
-    screen = Screen(tmp_path, 80, "train", "xor", "--epochs", "3", "-o", "run", **variable)
+    screen = Screen(tmp_path, 80, "activations", "GELU", **variable)
     assert screen.finish() == 0
     assert re.search(rb"\x1b\[[0-9;]*3[0-7]", screen.written) is None
 
 
 def test_a_terminal_with_colours_gets_them(tmp_path: Path) -> None:
-    screen = Screen(tmp_path, 80, "train", "xor", "--epochs", "3", "-o", "run")
+    screen = Screen(tmp_path, 80, "activations", "GELU")
     assert screen.finish() == 0
-    assert b"\x1b[1;32mGood:" in screen.written
+    assert b"\x1b[36m" in screen.written  # the first curve, in cyan
 
 
 @pytest.mark.parametrize("tokens", [["train", "-o", "run"], ["activations", "GELU"], ["train", "--help"], ["examples"]])

@@ -50,6 +50,13 @@ def test_one_of_each_is_said_in_the_singular() -> None:
     assert str(getattr(first, "text", "")).startswith("Stopped after 1 update: ")
 
 
+def test_the_learning_rate_is_that_of_the_beginning() -> None:
+    changes: dict[str, Any] = {"stop.epochs": 2, "schedule": {"name": "CosineAnnealingLR", "T_max": 2}}
+    run = train(load_task("iris", changes))
+    assert run.state.learning_rate < 1e-9
+    assert dict(opening_rows(run.state))["optimizer"] == "Adam, learning rate 0.01 at first"
+
+
 def test_the_end_says_result_check_and_where_the_report_is(run_of: Callable[[str], Run]) -> None:
     run = run_of("penalised")
     said, table, check, report = closing_blocks(run, "run/report.html")

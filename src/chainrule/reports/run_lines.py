@@ -68,9 +68,11 @@ def _layer_text(module: nn.Module) -> str:
 
 
 def component_text(component: Component, state: State) -> str:
-    """Describe an optimizer with its learning rate and the arguments that the task gives."""
+    """Describe an optimizer with the learning rate that it began with and the arguments that the task gives."""
+    rates = state.history["lr"].values
+    rate = f"{rates[0] if rates else state.learning_rate:g}" + (" at first" if state.schedule is not None else "")
     others = ", ".join(f"{key} = {value}" for key, value in component.arguments.items() if key != "lr")
-    return f"{component.name}, learning rate {state.learning_rate:g}" + (f", {others}" if others else "")
+    return f"{component.name}, learning rate {rate}" + (f", {others}" if others else "")
 
 
 def stop_line(run: Run) -> str:
