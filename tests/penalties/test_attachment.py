@@ -429,7 +429,7 @@ def test_arguments_that_cannot_be_used_are_told_together():
         == """An activation penalty cannot be made from these arguments.
 strength
   found:    -1.0
-  expected: greater than or equal to 0
+  expected: at least 0
 modules
   found:    ['1', ' ']
   expected: at least one pattern, and none of them empty, such as 'hidden.*' or 'type:ReLU'"""

@@ -13,6 +13,7 @@ from chainrule.components import (
     targets_for,
 )
 from chainrule.data import Dataset, Part
+from chainrule.errors import TaskError
 from chainrule.penalties import attach_penalties
 from chainrule.shapes import Tensor
 from chainrule.tasks import Task
@@ -59,7 +60,8 @@ def build_state(task: Task, place: Placement, data: Dataset) -> State:
         validation=None if data.validation is None else part_tensors(data.validation, objective, place),
     )
     if task.schedule is not None:
-        state.schedule = build_schedule(task.schedule, optimizer, state.total_steps)
+        moves = state.total_steps if task.schedule.per != "epoch" else -(-state.total_steps // batches.per_epoch)
+        state.schedule = build_schedule(task.schedule, optimizer, moves)
     model.train()
     return state
 
@@ -83,7 +85,8 @@ def _fit_to_model(
 ) -> Objective:
     """Ask a module of the user's own how many outputs it has; two classes may be told by one output or by two."""
     prediction = _quiet_forward(model, inputs[:2])
-    if objective.classes != 2 or objective.rule.form in ("class", "class set") or prediction.dim() != 2:
+    tells_by_columns = isinstance(prediction, Tensor) and prediction.dim() == 2
+    if objective.classes != 2 or objective.rule.form in ("class", "class set") or not tells_by_columns:
         return objective
     fitted = build_objective(task.loss, objective.classes, columns, prediction.shape[1])
     fitted.module.to(place.device, place.dtype)
@@ -91,17 +94,23 @@ def _fit_to_model(
 
 
 def _dry_run(model: nn.Module, objective: Objective, inputs: Tensor, targets: Tensor) -> None:
-    rows = min(
-        3, len(inputs)
-    )  # three samples of two outputs: (N,) against (N, 1) shows, square matrices do not hide it
+    rows = min(3, len(inputs))  # three, so that (N,) against (N, 1) shows: two samples of two outputs would hide it
     prediction = _quiet_forward(model, inputs[:rows])
     check_shapes(objective, prediction, targets[:rows])
+    if not prediction.requires_grad and any(parameter.requires_grad for parameter in model.parameters()):
+        raise TaskError(
+            what="The prediction does not depend on any weight that is trained, so there is nothing to backpropagate.",
+            where="the first forward pass",
+            found="a prediction without a graph",
+            expected="a prediction that autograd can follow back to the weights",
+            next_step="Take detach(), no_grad(), argmax, .data or a way through NumPy out of the forward pass.",
+        )
 
 
 def _quiet_forward(model: nn.Module, inputs: Tensor) -> Tensor:
     """Run the model once and leave no trace: buffers and generators are as before."""
     devices = [inputs.device] if inputs.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices), evaluating(model):
+    with torch.random.fork_rng(devices=devices), evaluating(model), torch.enable_grad():
         return run_model(model, inputs)
 
 
