@@ -68,7 +68,7 @@ def test_whole_text_of_a_full_disk(monkeypatch, tmp_path):
 Cannot write metrics.parquet.
   where: FOLDER
   found: {os.strerror(errno.ENOSPC)}
-Free some space, or choose another folder with --output."""
+Free some space, or choose a folder on another disk."""
     )
     assert isinstance(caught.value.__cause__, OSError)
 
@@ -82,7 +82,10 @@ def test_a_folder_that_is_a_file(tmp_path, inside):
     text = str(caught.value).replace(str(tmp_path), "FOLDER").splitlines()
     assert text[:2] == ["Cannot write data.bin.", f"  where: {str(path.parent).replace(str(tmp_path), 'FOLDER')}"]
     assert text[2] in {f"  found: {os.strerror(number)}" for number in (errno.ENOTDIR, errno.EEXIST)}
-    assert text[3:] == ["Free some space, or choose another folder with --output."]
+    assert text[3:] in (
+        ["A part of this path is a file, not a folder: choose another folder."],
+        ["A file stands where a folder is wanted: choose another folder."],
+    )
     assert (tmp_path / "file").read_bytes() == b"kept"
 
 

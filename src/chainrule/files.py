@@ -1,6 +1,7 @@
 """Files that are either whole or not there: everything chainrule writes is written under another name and renamed."""
 
 import contextlib
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -34,6 +35,18 @@ def write_atomically(path: Path, data: bytes) -> None:
             raise
 
 
+_ADVICE = {
+    errno.ENOSPC: "Free some space, or choose a folder on another disk.",
+    errno.EDQUOT: "Free some space, or choose a folder outside of this quota.",
+    errno.EACCES: "Choose a folder that you may write to.",
+    errno.EPERM: "Choose a folder that you may write to.",
+    errno.EROFS: "Choose a folder that is not read-only.",
+    errno.ENOTDIR: "A part of this path is a file, not a folder: choose another folder.",
+    errno.EEXIST: "A file stands where a folder is wanted: choose another folder.",
+    errno.ENAMETOOLONG: "Choose a shorter name.",
+}
+
+
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Turn what the system says while `path` is written into an error that names the file and the next step."""
@@ -44,7 +57,7 @@ def writing(path: Path) -> Iterator[None]:
             what=f"Cannot write {path.name}.",
             where=str(path.parent),
             found=error.strerror or str(error),
-            next_step="Free some space, or choose another folder with --output.",
+            next_step=_ADVICE.get(error.errno or 0, "Choose another folder."),
         ) from error
 
 

@@ -270,8 +270,25 @@ def run(command: Command, folder: Path) -> Path:
     return Path("done")
 
 
-def test_a_checkpoint_of_another_task(command: Command, run: Path) -> None:
+def test_a_change_that_a_resumed_run_cannot_have(command: Command, run: Path) -> None:
     failed = command("train", "--resume", str(run), "--optimizer.lr", "3")
+    assert failed.code == 2
+    assert (
+        failed.err
+        == """\
+error: A run that goes on cannot change optimizer.lr: its numbers would not be those of one run.
+  where:    --resume
+  found:    optimizer.lr = 3
+  expected: changes of [stop], the name, the description or how often checkpoints are written
+Train again for the rest.
+"""
+    )
+
+
+def test_a_checkpoint_of_an_edited_task(command: Command, run: Path) -> None:
+    text = (run / "task.toml").read_text(encoding="utf-8")
+    (run / "task.toml").write_text(text.replace("seed = 0", "seed = 1"), encoding="utf-8")
+    failed = command("train", "--resume", str(run))
     assert failed.code == 2
     lines = failed.err.splitlines()
     assert lines[:2] == [

@@ -104,7 +104,7 @@ def test_a_folder_that_cannot_be_made_is_an_output_error(every_block: Document, 
         == f"""Cannot write loss.svg.
   where: {tmp_path / "file"}
   found: File exists
-Free some space, or choose another folder with --output."""
+A file stands where a folder is wanted: choose another folder."""
     )
 
 

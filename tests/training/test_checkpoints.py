@@ -224,7 +224,7 @@ def test_a_full_disk(small_task: Make, tmp_path: Path, monkeypatch: pytest.Monke
         == f"""Cannot write {file}.
   where: {folder}/checkpoints/.step-000000000014.part
   found: No space left on device
-Free some space, or choose another folder with --output."""
+Free some space, or choose a folder on another disk."""
     )
     monkeypatch.undo()
     assert [path.name for path in find_checkpoints(folder / "checkpoints")] == ["step-000000000007"]

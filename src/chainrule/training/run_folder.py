@@ -39,12 +39,24 @@ def new_run_folder(name: str, now: datetime, parent: Path) -> Path:
     return folder
 
 
+_FREE_TO_CHANGE = ("stop", "name", "description", "run.checkpoint_", "run.device")
+
+
 def task_of_run(folder: Path, changes: Mapping[str, Any]) -> Task:
     """Return the task that a run folder holds, with changes, to resume it.
 
     Raises:
-        TaskError: the folder is no run folder.
+        TaskError: the folder is no run folder, or a change would give other numbers than the run so far.
     """
+    for key in changes:
+        if not key.startswith(_FREE_TO_CHANGE):
+            raise TaskError(
+                what=f"A run that goes on cannot change {key}: its numbers would not be those of one run.",
+                where="--resume",
+                found=f"{key} = {changes[key]}",
+                expected="changes of [stop], the name, the description or how often checkpoints are written",
+                next_step="Train again for the rest.",
+            )
     file = folder / "task.toml"
     if not file.is_file():
         raise TaskError(
