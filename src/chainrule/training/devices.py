@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import torch
 import torch.distributed as distributed
 from torch import nn
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
 from chainrule.errors import DeviceError
@@ -86,11 +88,23 @@ def placement(device: str, precision: str) -> Iterator[Placement]:
         return
     if chosen.type == "cuda":
         torch.cuda.set_device(chosen)
-    backend = "nccl" if chosen.type == "cuda" and sys.platform != "win32" else "gloo"
-    distributed.init_process_group(backend)
+    with _deterministic(chosen), _joined(chosen):
+        yield place
+
+
+@contextmanager
+def _joined(device: torch.device) -> Iterator[None]:
+    """Join the other processes, and leave them at the end; a group that the caller has joined already serves."""
+    if distributed.is_initialized():
+        yield
+        return
+    store, rank, world = next(rendezvous("env://"))
+    # A process may train several tasks in turn; what the store holds of an earlier group must not be read again.
+    turn = PrefixStore(f"turn {store.add(f'turns of {rank}', 1)}", store)
+    backend = "nccl" if device.type == "cuda" and sys.platform != "win32" else "gloo"
+    distributed.init_process_group(backend, store=turn, rank=rank, world_size=world)
     try:
-        with _deterministic(chosen):
-            yield place
+        yield
     finally:
         distributed.destroy_process_group()
 

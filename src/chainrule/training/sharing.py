@@ -20,11 +20,12 @@ def shared_objective(state: State, prediction: Tensor, batch: Batch) -> Float[Te
         specs = zip(values, state.task.penalty, strict=True)
         sums |= {label for label, spec in specs if spec.normalisation == "sum"}
     if state.place.world > 1:
-        factor = _factor(state, batch)
-        of_sum = 0.0 if batch.is_padding else float(state.place.world)
-        parts = {name: part * (of_sum if name in sums else factor) for name, part in parts.items()}
-        if factor == 0.0:  # a mean over nothing, or over classes of weight 0, is NaN, and 0 times it as well
-            parts["loss"] = prediction.sum() * 0.0
+        of_loss, of_mean, of_sum = _factors(state, batch)
+        if of_loss == 0.0:  # a mean over nothing, or over classes of weight 0, is NaN, and 0 times it as well
+            parts["loss"] = prediction.sum()
+        factors = {name: of_sum if name in sums else of_mean for name in parts}
+        factors["loss"] = of_sum if "loss" in sums and of_loss else of_loss
+        parts = {name: part * factors[name] for name, part in parts.items()}
     state.parts = parts
     whole = parts["loss"]
     for name, part in parts.items():
@@ -33,10 +34,12 @@ def shared_objective(state: State, prediction: Tensor, batch: Batch) -> Float[Te
     return whole
 
 
-def _factor(state: State, batch: Batch) -> float:
-    own = 0.0 if batch.is_padding else state.objective.share(batch.targets)
-    whole = total(batch.inputs.new_tensor(own), state.place).item()
-    return state.place.world * own / whole
+def _factors(state: State, batch: Batch) -> tuple[float, float, float]:
+    """Return what a mean loss, a mean over samples and a sum of this process are multiplied by."""
+    own = [0.0, 0.0] if batch.is_padding else [state.objective.share(batch.targets), float(len(batch.targets))]
+    whole = total(batch.inputs.new_tensor(own), state.place).tolist()
+    of_loss, of_mean = (state.place.world * mine / everyones for mine, everyones in zip(own, whole, strict=True))
+    return of_loss, of_mean, 0.0 if batch.is_padding else float(state.place.world)
 
 
 def global_loss(state: State, value: Float[Tensor, ""]) -> float:
