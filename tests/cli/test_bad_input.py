@@ -1,5 +1,6 @@
 """Bad input through the command line, by the whole text that a person reads."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -346,3 +347,55 @@ def test_a_device_that_is_not_there(command: Command, monkeypatch: pytest.Monkey
     text = refused(command, "two-two-two", "--device", "cuda")
     assert text.splitlines()[0] == "error: This machine has no cuda device that torch can use."
     assert text.splitlines()[2] == "  expected: --device cpu"
+
+
+MODULE = """
+import sys
+
+import torch
+from torch import nn
+
+
+class Wrong(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, g):
+        return g * (1 / 0)
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 3)
+
+    def forward(self, x):
+        {body}
+"""
+HURTS = [
+    ("sys.exit(0)", "Net failed in forward."),
+    ("return (self.layer(x), 1)", "The model does not return one tensor."),
+    ("return self.layer(x).to(torch.complex64)", "The model does not return numbers that a loss can take."),
+    ("return Wrong.apply(self.layer(x))", "The backward pass failed."),
+    ("return self.layer(x.mul_(2))", "The model changes its inputs in place, so every pass would see other data."),
+]
+
+
+@pytest.mark.parametrize(("body", "first"), HURTS)
+def test_a_module_that_misbehaves(command: Command, folder: Path, body: str, first: str) -> None:
+    (folder / "net.py").write_text(MODULE.replace("{body}", body), encoding="utf-8")
+    failed = command("train", "iris", "--model", '{module = "net.py:Net"}', "-o", "hurt")
+    assert failed.code == 2
+    assert failed.err.splitlines()[0] == f"error: {first}"
+    assert failed.err.count("Traceback") == (1 if "failed" in first else 0)
+
+
+def test_what_a_module_prints_does_not_spoil_the_json(command: Command, folder: Path) -> None:
+    body = "print('HI'); return self.layer(x)"
+    (folder / "net.py").write_text(MODULE.replace("{body}", body), encoding="utf-8")
+    done = command("train", "iris", "--model", '{module = "net.py:Net"}', "--epochs", "2", "-o", "loud", "--json")
+    assert done.code == 0
+    assert json.loads(done.out)["epochs"] == 2
+    assert "HI" in done.err

@@ -166,7 +166,7 @@ def launch(tokens: Sequence[str]) -> int:
     except ChainruleError as error:
         return _fail(error, is_json)
     except KeyboardInterrupt:
-        print("Interrupted before the first update.", file=sys.stderr)  # noqa: T201
+        print("Interrupted. A run that had begun goes on with --resume and its folder.", file=sys.stderr)  # noqa: T201
         return INTERRUPTED
 
 

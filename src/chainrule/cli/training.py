@@ -2,7 +2,9 @@
 
 import importlib
 import os
+import sys
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -62,18 +64,18 @@ def run_training(
     reporters: list[Reporter] = [shown]
     if flags.tensorboard:
         reporters.append(_tensorboard(folder))
-    try:
-        run = train(task, folder=folder, resume=resume is not None, reporters=reporters)
-    finally:
-        shown.close()
-    if not is_main:
-        return _code(run)
-    if run.was_interrupted:
-        screen.print(Text(resume_hint(run.task, str(folder))), soft_wrap=True)
-    else:
-        report = _write_report(run, folder)
-        print_document(Document("", closing_blocks(run, str(report), is_first_try)), screen)
-    if flags.json:
+    # What a user's module prints must not stand before the JSON.
+    with redirect_stdout(sys.stderr if flags.json else sys.stdout):
+        try:
+            run = train(task, folder=folder, resume=resume is not None, reporters=reporters)
+        finally:
+            shown.close()
+        if is_main and run.was_interrupted:
+            screen.print(Text(resume_hint(run.task, str(folder))), soft_wrap=True)
+        elif is_main:
+            report = _write_report(run, folder)
+            print_document(Document("", closing_blocks(run, str(report), is_first_try)), screen)
+    if flags.json and is_main:
         print_json(run.to_dict())
     return _code(run)
 
@@ -82,7 +84,7 @@ def _task_and_folder(
     source: str | None, changes: Mapping[str, str], output: Path | None, resume: Path | None
 ) -> tuple[Task, Path]:
     if resume is None:
-        task = load_task(source or DEFAULT_TASK, changes)
+        task = load_task(DEFAULT_TASK if source is None else source, changes)
         folder = output or new_run_folder(task.name, datetime.now(), Path("runs"))
         existing_or_error(folder)
         return task, folder

@@ -1,7 +1,7 @@
 """Network, loss, optimizer and schedule of a task, built from their names."""
 
-from chainrule.components.losses import Objective, build_objective, check_shapes, targets_for
-from chainrule.components.network import SharedBiasLinear, build_network
+from chainrule.components.losses import Objective, build_objective, check_shapes, not_one_tensor, targets_for
+from chainrule.components.network import SharedBiasLinear, build_network, leaf_modules
 from chainrule.components.optimizers import Schedule, build_optimizer, build_schedule
 from chainrule.components.user_code import user_error
 
@@ -14,6 +14,8 @@ __all__ = [
     "build_optimizer",
     "build_schedule",
     "check_shapes",
+    "leaf_modules",
+    "not_one_tensor",
     "targets_for",
     "user_error",
 ]

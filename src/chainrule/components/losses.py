@@ -230,6 +230,16 @@ def _check_range(objective: Objective, targets: Tensor) -> None:
     )
 
 
+def not_one_tensor(prediction: object) -> ShapeError:
+    """Return the error for a model that returns something else than one tensor."""
+    return ShapeError(
+        what="The model does not return one tensor.",
+        where="the first forward pass",
+        found=f"an object of type {type(prediction).__name__}",
+        expected="a tensor with a row for each sample",
+    )
+
+
 def check_shapes(objective: Objective, prediction: object, target: Tensor) -> None:
     """Refuse predictions that PyTorch would broadcast against the targets, before the first update.
 
@@ -237,11 +247,13 @@ def check_shapes(objective: Objective, prediction: object, target: Tensor) -> No
         ShapeError: the shapes do not fit, or the model returns something else than one tensor.
     """
     if not isinstance(prediction, Tensor):
+        raise not_one_tensor(prediction)
+    if not prediction.is_floating_point() or prediction.layout is not torch.strided:
         raise ShapeError(
-            what="The model does not return one tensor.",
+            what="The model does not return numbers that a loss can take.",
             where="the first forward pass",
-            found=f"an object of type {type(prediction).__name__}",
-            expected="a tensor with a row for each sample",
+            found=f"{prediction.dtype}, {prediction.layout}".replace("torch.", ""),
+            expected="floating-point numbers in an ordinary (strided) tensor",
         )
     samples = len(target)
     halves = objective.name == "GaussianNLLLoss"

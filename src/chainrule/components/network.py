@@ -38,7 +38,20 @@ def build_network(spec: ModelSpec, input_shape: tuple[int, ...], seed: int, dtyp
         torch.default_generator.manual_seed(seed)  # the CPU's alone: weights are made there
         if spec.module is not None:
             return _user_module(spec, dtype)
-        return _layers(spec, input_shape, dtype)
+        try:
+            return _layers(spec, input_shape, dtype)
+        except (RuntimeError, MemoryError) as error:
+            what = f"layers that torch can make; it says: {str(error).splitlines()[0]}"
+            raise _misfit("model.layers", str(spec.layers), what) from error
+
+
+def leaf_modules(model: nn.Module) -> dict[str, nn.Module]:
+    """Return the modules without modules inside, by path; those of torch.jit take no hooks and are left out."""
+    return {
+        path: module
+        for path, module in model.named_modules()
+        if not list(module.children()) and not isinstance(module, torch.jit.ScriptModule)
+    }
 
 
 def build(catalogue: Catalogue, component: Component, key: str, filled_in: Mapping[str, Any] | None = None) -> Any:
@@ -69,7 +82,7 @@ def _user_module(spec: ModelSpec, dtype: torch.dtype) -> nn.Module:
     torch.set_default_dtype(dtype)
     try:
         module = made_by(**spec.arguments)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _build_error(spec, made_by, error) from error
     finally:
         torch.set_default_dtype(before)
@@ -87,7 +100,7 @@ def _makes_no_module(spec: ModelSpec, made: object) -> TaskError:
     )
 
 
-def _build_error(spec: ModelSpec, made_by: Callable[..., Any], error: Exception) -> UserModuleError:
+def _build_error(spec: ModelSpec, made_by: Callable[..., Any], error: BaseException) -> UserModuleError:
     """Return the error of a class that was called and raised, or that does not take the arguments it was given."""
     failure = user_error(f"{spec.module} failed to build.", "model.arguments", error)
     if isinstance(error, TypeError) and not own_frames(error) and inspect.isclass(made_by):

@@ -1,9 +1,11 @@
 """The network of a run, drawn: layers of units when it is built from layers, else a table of its modules."""
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 
-from chainrule.components import SharedBiasLinear
+from chainrule.components import SharedBiasLinear, leaf_modules
 from chainrule.documents import Block, Column, Edge, Heading, NetworkDrawing, Node, Table
 from chainrule.reports.unit_names import UnitNames, name_units
 from chainrule.shapes import Tensor
@@ -30,7 +32,7 @@ def module_outputs(model: nn.Module, inputs: Tensor) -> dict[str, Tensor]:
     """
     outputs: dict[str, Tensor] = {}
 
-    def keep(path: str) -> object:
+    def keep(path: str) -> Callable[[nn.Module, object, object], None]:
         def hook(module: nn.Module, arguments: object, output: object) -> None:
             if isinstance(output, Tensor) and output.shape[:1] == inputs.shape[:1]:
                 outputs[path] = output.detach().clone()
@@ -38,11 +40,7 @@ def module_outputs(model: nn.Module, inputs: Tensor) -> dict[str, Tensor]:
         return hook
 
     was_training = model.training
-    handles = [
-        module.register_forward_hook(keep(path))
-        for path, module in model.named_modules()
-        if not list(module.children())
-    ]
+    handles = [module.register_forward_hook(keep(path)) for path, module in leaf_modules(model).items()]
     try:
         with torch.no_grad():
             model.eval()(inputs)

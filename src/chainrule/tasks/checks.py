@@ -32,6 +32,7 @@ def check_parts(
         *_check_model(model),
         *(_check_component(LOSSES, loss, "loss") + _check_reduction(loss) if loss else []),
         *_check_component(OPTIMIZERS, optimizer, "optimizer"),
+        *_check_optimizer(optimizer),
         *(_check_schedule(schedule.name, schedule.arguments, "schedule") if schedule else []),
         *_check_stop(stop, data),
         *_check_writable(model, loss, optimizer, schedule),
@@ -95,7 +96,19 @@ def _check_model(model: ModelSpec) -> list[Problem]:
         return [Problem("model", found, "layers (sizes) or module (a module of your own), one of the two")]
     if model.module is not None:
         return _check_user_module(model)
+    if model.arguments:
+        return [Problem("model.arguments", str(model.arguments), "nothing: it belongs to a module of your own")]
     return [*_check_activations(model), *_check_lengths(model), *_check_initialisers(model), *_check_biases(model)]
+
+
+def _check_optimizer(optimizer: Component) -> list[Problem]:
+    """Refuse what torch accepts when it builds an optimizer and fails on in the first update."""
+    expected = "false: an update is neither differentiated nor captured in a CUDA graph here"
+    return [
+        Problem(f"optimizer.{key}", "true", expected)
+        for key in ("differentiable", "capturable")
+        if optimizer.arguments.get(key)
+    ]
 
 
 def _check_user_module(model: ModelSpec) -> list[Problem]:

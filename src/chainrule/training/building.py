@@ -84,9 +84,8 @@ def _fit_to_model(
     task: Task, model: nn.Module, objective: Objective, inputs: Tensor, columns: int, place: Placement
 ) -> Objective:
     """Ask a module of the user's own how many outputs it has; two classes may be told by one output or by two."""
-    prediction = _quiet_forward(model, inputs[:2])
-    tells_by_columns = isinstance(prediction, Tensor) and prediction.dim() == 2
-    if objective.classes != 2 or objective.rule.form in ("class", "class set") or not tells_by_columns:
+    prediction = _quiet_forward(model, inputs[:2].clone())
+    if objective.classes != 2 or objective.rule.form in ("class", "class set") or prediction.dim() != 2:
         return objective
     fitted = build_objective(task.loss, objective.classes, columns, prediction.shape[1])
     fitted.module.to(place.device, place.dtype)
@@ -95,7 +94,16 @@ def _fit_to_model(
 
 def _dry_run(model: nn.Module, objective: Objective, inputs: Tensor, targets: Tensor) -> None:
     rows = min(3, len(inputs))  # three, so that (N,) against (N, 1) shows: two samples of two outputs would hide it
-    prediction = _quiet_forward(model, inputs[:rows])
+    sample = inputs[:rows].clone()
+    prediction = _quiet_forward(model, sample)
+    if sample._version:
+        raise TaskError(
+            what="The model changes its inputs in place, so every pass would see other data.",
+            where="the first forward pass",
+            found="inputs that are overwritten",
+            expected="a forward pass that leaves its inputs alone",
+            next_step="Start it with `x = x.clone()`, or use the operation that is not in place.",
+        )
     check_shapes(objective, prediction, targets[:rows])
     if not prediction.requires_grad and any(parameter.requires_grad for parameter in model.parameters()):
         raise TaskError(

@@ -2,7 +2,7 @@
 
 import torch
 
-from chainrule.components import build_network, build_objective, targets_for
+from chainrule.components import build_network, build_objective, targets_for, user_error
 from chainrule.errors import UserModuleError
 from chainrule.penalties import attach_penalties
 from chainrule.shapes import Tensor
@@ -24,7 +24,7 @@ def check_run(state: State) -> GradientCheck:
     task = state.task
     shape = tuple(state.data.train.inputs.shape[1:])
     twin = build_network(task.model, shape, task.seed, torch.float64)
-    twin.load_state_dict(state.model.state_dict())
+    twin.load_state_dict(state.model.state_dict(), strict=False)  # a module may make buffers in its first forward
     twin.train()
     inputs, truth = state.data.train.inputs[:ROWS], state.data.train.targets[:ROWS]
     columns = 0 if state.objective.classes else truth.shape[1]
@@ -39,7 +39,7 @@ def check_run(state: State) -> GradientCheck:
             torch.default_generator.manual_seed(task.seed)  # the CPU's alone: the run has seeded the others
             value = objective(run_model(twin, inputs), targets)
         for name, buffer in twin.named_buffers():
-            buffer.data.copy_(buffers[name])
+            buffer.data.copy_(buffers.setdefault(name, buffer.clone()))
         return value if penalties is None else value + penalties.value()
 
     parameters = trained_parameters(twin)
@@ -48,6 +48,8 @@ def check_run(state: State) -> GradientCheck:
     except (RuntimeError, UserModuleError) as error:
         total = sum(parameter.numel() for parameter in parameters.values())
         return GradientCheck(0.0, "", 0, total, reason=f"the model does not run in float64 on the CPU: {_last(error)}")
+    except (Exception, SystemExit) as error:
+        raise user_error("The backward pass failed.", "gradients", error) from error
 
 
 def _last(error: Exception) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from chainrule.components import Objective, user_error
+from chainrule.components import Objective, not_one_tensor, user_error
 from chainrule.shapes import Float, Tensor
 
 ROWS_AT_ONCE = 8192
@@ -35,13 +35,28 @@ def run_model(model: nn.Module, inputs: Tensor) -> Tensor:
 
     Raises:
         UserModuleError: the forward pass raised.
+        ShapeError: it returned something else than one tensor.
     """
     try:
-        prediction: Tensor = model(inputs)
-    except Exception as error:
+        prediction: object = model(inputs)
+    except (Exception, SystemExit) as error:
         name = type(getattr(model, "module", model)).__name__
         raise user_error(f"{name} failed in forward.", f"inputs of shape {tuple(inputs.shape)}", error) from error
+    if not isinstance(prediction, Tensor):
+        raise not_one_tensor(prediction)
     return prediction
+
+
+def backpropagate(value: Tensor) -> None:
+    """Call backward; an error inside a user's autograd.Function or hook is shown with the user's own traceback.
+
+    Raises:
+        UserModuleError: the backward pass raised.
+    """
+    try:
+        value.backward()  # type: ignore[no-untyped-call]
+    except (Exception, SystemExit) as error:
+        raise user_error("The backward pass failed.", "gradients", error) from error
 
 
 def evaluate(model: nn.Module, objective: Objective, inputs: Tensor, targets: Tensor, classes: Tensor) -> Evaluation:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from chainrule.components import leaf_modules
 from chainrule.data import Dataset
 from chainrule.shapes import Tensor
 from chainrule.tasks import Task
@@ -60,8 +61,7 @@ def take_first_update(task: Task, place: Placement, data: Dataset) -> FirstUpdat
     adjoints: dict[str, Tensor] = {}
     handles = [
         module.register_forward_hook(_keeping(path, outputs, adjoints))
-        for path, module in state.model.named_modules()
-        if not list(module.children())
+        for path, module in leaf_modules(state.model).items()
     ]
     before = _copies(state)
     learning_rate = state.learning_rate

@@ -104,7 +104,8 @@ def _first_module(state: State, batch: Batch) -> str:
         return hook
 
     for path, module in state.model.named_modules():
-        handles.append(module.register_forward_hook(look(path)))
+        if not isinstance(module, torch.jit.ScriptModule):  # those of torch.jit take no hooks
+            handles.append(module.register_forward_hook(look(path)))
     try:
         with torch.no_grad(), state.place.casting():
             state.model(batch.inputs)

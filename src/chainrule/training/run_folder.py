@@ -157,7 +157,7 @@ class RunFolder:
 
     def _read_metrics(self) -> polars.DataFrame | None:
         if self._jsonl.is_file():
-            rows = _parse_lines(self._jsonl.read_bytes())
+            rows = _parse_lines(self._jsonl.read_bytes(), self._jsonl)
             history = History()
             for step, values in rows:
                 history.note(step, values)
@@ -211,11 +211,20 @@ def _has_large_arrays(task: Task) -> bool:
     return inputs is not None and numpy.asarray(inputs).size > ARRAYS_IN_TOML
 
 
-def _parse_lines(data: bytes) -> list[tuple[int, dict[str, float]]]:
+def _parse_lines(data: bytes, path: Path) -> list[tuple[int, dict[str, float]]]:
     rows = []
-    for line in data.split(b"\n")[:-1]:  # the last piece is empty, or a line that a kill cut short
-        values = json.loads(line)
-        rows.append((values.pop("step"), values))
+    for number, line in enumerate(data.split(b"\n")[:-1], 1):  # the last is empty, or a line that a kill cut short
+        try:
+            values = json.loads(line)
+            rows.append((values.pop("step"), values))
+        except (ValueError, KeyError, AttributeError):
+            raise CheckpointError(
+                what="The metrics of the run are damaged.",
+                where=f"{path}, line {number}",
+                found=line[:60].decode(errors="replace"),
+                expected='a line such as {"step": 3, "loss": 0.2}',
+                next_step="Delete this line to go on without it.",
+            ) from None
     return rows
 
 
@@ -234,7 +243,9 @@ def existing_or_error(folder: Path) -> None:
     Raises:
         OutputError: there is a task.toml already.
     """
-    if (folder / "task.toml").exists():
+    with writing(folder):
+        is_taken = (folder / "task.toml").exists()
+    if is_taken:
         raise OutputError(
             what="The output folder already holds a run.",
             where=str(folder),

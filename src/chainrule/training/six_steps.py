@@ -17,11 +17,11 @@ from chainrule.tasks import Task
 from chainrule.training.batches import Batch
 from chainrule.training.building import build_state
 from chainrule.training.devices import Placement, any_process
-from chainrule.training.evaluation import run_model
+from chainrule.training.evaluation import backpropagate, run_model
 from chainrule.training.not_finite import stop_at_loss_not_finite
 from chainrule.training.sharing import global_loss, shared_objective
 from chainrule.training.state import State
-from chainrule.training.stopping import INTERRUPTED, close_epoch, limit_reached
+from chainrule.training.stopping import INTERRUPTED, close_epoch, limit_reached, move_rate
 
 
 @runtime_checkable
@@ -66,7 +66,7 @@ def loss(state: State, prediction: Tensor, batch: Batch) -> Tensor:
 def gradients(state: State, value: Tensor) -> None:
     """Step 4: forget the gradients of the step before, then backpropagate: w.grad becomes ∂loss/∂w."""
     state.optimizer.zero_grad(set_to_none=True)
-    value.backward()  # type: ignore[no-untyped-call]
+    backpropagate(value)
 
 
 def update(state: State, batch: Batch, value: Tensor) -> None:
@@ -87,7 +87,7 @@ def update(state: State, batch: Batch, value: Tensor) -> None:
     else:
         state.optimizer.step()
     if state.schedule is not None and state.schedule.per == "batch":
-        state.schedule.scheduler.step()
+        move_rate(state.schedule.scheduler, lambda: global_loss(state, value))
 
 
 def repeat(state: State, observer: Observer) -> None:

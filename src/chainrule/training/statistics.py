@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
+from chainrule.components import leaf_modules
 from chainrule.penalties import gradient_ratios
 from chainrule.registry import ACTIVATIONS
 from chainrule.shapes import Tensor
@@ -51,11 +52,7 @@ class Watched:
 
 def watch(model: nn.Module) -> Watched:
     """Return what the statistics of a model look at."""
-    leaves: dict[str, nn.Module] = {
-        path: module
-        for path, module in model.named_modules()
-        if not list(module.children()) and not isinstance(module, _UNINTERESTING)
-    }
+    leaves = {path: each for path, each in leaf_modules(model).items() if not isinstance(each, _UNINTERESTING)}
     activations = {path: module for path, module in leaves.items() if isinstance(module, _ACTIVATIONS)}
     return Watched(activations or leaves, trained_parameters(model))
 

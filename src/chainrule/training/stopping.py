@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch.optim.lr_scheduler import ReduceLROnPlateau
@@ -30,7 +30,7 @@ def close_epoch(state: State) -> None:
     if state.data.validation is not None and state.validation is not None:
         watched = _validate(state, state.data.validation, state.validation)
     if state.schedule is not None and state.schedule.per == "epoch":
-        _step_schedule(state.schedule.scheduler, watched)
+        move_rate(state.schedule.scheduler, lambda: watched)
     quiet = stop.tolerance is not None and change < stop.tolerance
     progress.quiet_epochs = progress.quiet_epochs + 1 if quiet else 0
     progress.stopped = _reason(state, mean)
@@ -38,9 +38,10 @@ def close_epoch(state: State) -> None:
         keep_finite_weights(state)
 
 
-def _step_schedule(scheduler: torch.optim.lr_scheduler.LRScheduler, watched: float) -> None:
+def move_rate(scheduler: torch.optim.lr_scheduler.LRScheduler, watched: Callable[[], float]) -> None:
+    """Step a scheduler; one that waits for a plateau is given the loss that it watches."""
     if isinstance(scheduler, ReduceLROnPlateau):
-        scheduler.step(watched)
+        scheduler.step(watched())
     else:
         scheduler.step()
 
