@@ -167,6 +167,20 @@ def test_a_plateau_schedule_moved_its_rate(small_task: Make) -> None:
     assert len(set(run.history["lr"].values)) > 1
 
 
+def test_a_plateau_schedule_may_watch_every_batch(small_task: Make, resumed_ends_alike: Callable[..., Run]) -> None:
+    """Then it is given the loss of the update, and its rates are those of torch given the losses of the history."""
+    schedule = {"name": "ReduceLROnPlateau", "per": "batch", "patience": 1, "factor": 0.5}
+    run = resumed_ends_alike(small_task(schedule=schedule), 3, 8)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.05)
+    by_hand = lr_scheduler.ReduceLROnPlateau(optimizer, patience=1, factor=0.5)
+    rates = []
+    for loss in run.history["loss"].values:
+        rates.append(optimizer.param_groups[0]["lr"])
+        by_hand.step(loss)
+    assert list(run.history["lr"].values) == rates
+    assert len(set(rates)) > 1
+
+
 def test_a_noisy_module_with_everything_on(
     small_task: Make, noisy: str, resumed_ends_alike: Callable[..., Run]
 ) -> None:
