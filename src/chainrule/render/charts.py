@@ -11,6 +11,7 @@ import textwrap
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -53,6 +54,7 @@ _LARGEST_NUMBERED_MATRIX = 12
 _DOTS_PER_INCH = 200
 
 
+@lru_cache(maxsize=64)  # a report draws each picture twice: into its page, and into a file
 def picture_svg(picture: Picture) -> str:
     """Return a chart, matrix or network as the text of an SVG file that loads nothing."""
     with _our_style():
