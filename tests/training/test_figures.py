@@ -20,7 +20,7 @@ def test_the_mean_over_seeds(name: str, seeds: int) -> None:
     assert statistics.mean(found) >= BARS[name], found
 
 
-@pytest.mark.parametrize("name", ["digits", "iris", "wine", "diabetes"])
+@pytest.mark.parametrize("name", list(BARS))
 def test_as_it_stands(name: str) -> None:
     run = train(load_task(name))
     assert run.evaluations["test"].metric >= BARS[name]
