@@ -235,7 +235,7 @@ def test_tensorboard_that_is_not_installed_is_named(command: Command, monkeypatc
         == """\
 error: TensorBoard is not installed.
   found: No module named 'tensorboard'
-Install it with: pip install "chainrule[tensorboard]"
+Install it with: pip install tensorboard
 """
     )
     assert not Path("run").exists()

@@ -278,7 +278,6 @@ INDIFFERENT = {
 }
 DECISIVE = {
     "seed": 1,
-    "run.threads": 2,
     "data.inputs": [[0.5, 0], [0, 2]],
     "data.targets": [1, 0],
     "data.kind": "regression",

@@ -155,7 +155,8 @@ UNKNOWN = [
     ),
     (
         "run.batch_size",
-        "run.batch_size\n  found:    1\n  expected: one of device, precision, checkpoint_seconds, checkpoint_steps, threads"
+        "run.batch_size\n  found:    1\n"
+        "  expected: one of device, precision, checkpoint_seconds, checkpoint_steps, threads"
         "\n  The key batch_size belongs to the table [data].",
     ),
     (

@@ -119,7 +119,7 @@ def _tensorboard(folder: Path) -> Reporter:
         raise MissingExtraError(
             what="TensorBoard is not installed.",
             found=str(error),
-            next_step='Install it with: pip install "chainrule[tensorboard]"',
+            next_step="Install it with: pip install tensorboard",
         ) from error
     reporter: Reporter = module.TensorBoardReporter(folder / "tensorboard")
     return reporter

@@ -66,3 +66,8 @@ class Dataset:
     target_scaling: Scaling | None
     columns: tuple[ColumnInfo, ...]
     notes: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        parts = {"train": self.train, "validation": self.validation, "test": self.test}
+        sizes = ", ".join(f"{name}={len(part)}" for name, part in parts.items() if part is not None)
+        return f"Dataset({self.name!r}, {self.kind}, {sizes})"

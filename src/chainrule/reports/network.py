@@ -1,6 +1,7 @@
 """The network of a run, drawn: layers of units when it is built from layers, else a table of its modules."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -22,7 +23,11 @@ def network_blocks(run: Run, state: State) -> list[Block]:
     heading = Heading("The network")
     if not names.formulas:
         return [heading, _module_table(run.model, outputs)]
-    return [heading, draw_network(run.model, state.batches.inputs[0], outputs, names)]
+    drawing = draw_network(run.model, state.batches.inputs[0], outputs, names)
+    if run.state.best_weights:
+        best = f"Weights of epoch {run.progress.best_epoch}, the best on the validation part"
+        drawing = replace(drawing, caption=drawing.caption.replace("Weights after the last update", best))
+    return [heading, drawing]
 
 
 def module_outputs(model: nn.Module, inputs: Tensor) -> dict[str, Tensor]:

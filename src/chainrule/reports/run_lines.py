@@ -1,5 +1,7 @@
 """What the terminal says about a run before its first step and after its last."""
 
+from pathlib import Path
+
 from torch import nn
 
 from chainrule.data.wording import count_of
@@ -10,10 +12,20 @@ from chainrule.training import Run, State
 NEXT = "Next, data of your own: chainrule examples --write iris my-task.toml"
 
 
+MOST_COLUMNS = 20
+
+
 def opening_document(state: State) -> Document:
     """Say what is about to be trained: data, model, loss, optimizer, device."""
     rows = tuple(opening_rows(state))
     blocks: list[Block] = [Table((Column(""), Column("")), rows)]
+    if state.task.data.source is not None and Path(state.task.data.source).suffix:
+        # A file of the user's own: its inferred types, and what was done to its rows and columns.
+        columns = tuple((column.name, column.type, column.role, column.remark) for column in state.data.columns)
+        headers = (Column("column"), Column("type"), Column("used as"), Column("remark"))
+        shown = columns[:MOST_COLUMNS]
+        more = f"{len(columns) - len(shown)} more columns are in the report." if len(shown) < len(columns) else ""
+        blocks += [Table(headers, shown, more), *(Prose(note) for note in state.data.notes)]
     return Document(f"chainrule · {state.task.name}", tuple(blocks))
 
 

@@ -29,6 +29,10 @@ class Evaluation:
     metric: float
     predictions: Float[Tensor, "rows ..."]
 
+    def __repr__(self) -> str:
+        metric = f", {self.metric_name}={self.metric:.4g}" if self.metric_name else ""
+        return f"Evaluation(loss={self.loss:.6g}{metric}, rows={len(self.predictions)})"
+
 
 def run_model(model: nn.Module, inputs: Tensor) -> Tensor:
     """Call a model on a batch; an error inside a user's module is shown with the user's own traceback.

@@ -113,6 +113,9 @@ class Run:
             "seconds": round(self.seconds, 3),
         }
 
+    def __repr__(self) -> str:
+        return f"Run({self.task.name!r}, {self.progress.step} updates, {self.progress.stopped!r}, {self.evaluations})"
+
     def _repr_html_(self) -> str:
         rows = [("stopped", self.progress.stopped), ("updates", str(self.progress.step)), ("loss", self.convention)]
         for name, evaluation in self.evaluations.items():

@@ -99,6 +99,9 @@ class State:
     findings: list[Finding] = field(default_factory=list)
     stop_requested: bool = False
 
+    def __repr__(self) -> str:
+        return f"State({self.task.name!r}, step={self.progress.step}, epoch={self.progress.epoch})"
+
     @property
     def needs_closure(self) -> bool:
         """Whether the optimizer evaluates the loss several times for one update."""

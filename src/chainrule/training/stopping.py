@@ -97,7 +97,7 @@ def limit_reached(state: State) -> str:
     """Say which limit on epochs or updates is reached; nothing when the run may go on."""
     progress, stop = state.progress, state.task.stop
     if progress.epoch >= stop.epochs:
-        return "the one epoch is done" if stop.epochs == 1 else f"all {stop.epochs} epochs are done"
+        return "the one epoch is done" if progress.epoch == 1 else f"all {progress.epoch} epochs are done"
     if stop.steps is not None and progress.step >= stop.steps:
-        return "the one update is done" if stop.steps == 1 else f"all {stop.steps} updates are done"
+        return "the one update is done" if progress.step == 1 else f"all {progress.step} updates are done"
     return ""
