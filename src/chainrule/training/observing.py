@@ -13,12 +13,13 @@ from chainrule.training.evaluation import evaluating, metric, run_model
 from chainrule.training.first_update import FirstUpdate
 from chainrule.training.run_folder import RunFolder
 from chainrule.training.state import State
-from chainrule.training.statistics import SAMPLES, StepStatistics, sample_interval, watch
+from chainrule.training.statistics import StepStatistics, sample_interval, watch
 from chainrule.training.trajectory import Trajectory
 from chainrule.verification import GradientCheck
 
-REFRESH_SECONDS = 0.1
+REFRESH_SECONDS = 0.25
 FLUSH_SECONDS = 1.0
+METRIC_EPOCHS = 10  # epochs of a run, evenly spread, after which the training metric is taken
 METRIC_ROWS = 256  # of the training part, for the metric while the run goes on; the final one is of the whole part
 
 
@@ -33,7 +34,7 @@ class Reporter(Protocol):
         """The first update of a small network, with its numbers."""
 
     def progress(self, state: State, loss: float) -> None:
-        """About ten times a second: the run is at `state.progress`."""
+        """A few times a second: the run is at `state.progress`."""
 
     def metrics(self, rows: Sequence[tuple[int, Mapping[str, float]]]) -> None:
         """About once a second: what was noted since the last time."""
@@ -70,7 +71,7 @@ class RunObserver:
         self._trajectory = trajectory
         self._interval = sample_interval(state.total_steps)
         self._watched = watch(state.model)
-        self._epochs_between = -(-state.task.stop.epochs // SAMPLES)
+        self._epochs_between = -(-state.task.stop.epochs // METRIC_EPOCHS)
         self._statistics: StepStatistics | None = None
         self._refresh = _Clock(REFRESH_SECONDS, now - REFRESH_SECONDS)
         self._flush = _Clock(FLUSH_SECONDS, now)

@@ -64,7 +64,8 @@ def _validate(state: State, part: Part, tensors: tuple[Tensor, Tensor]) -> float
 def keep_finite_weights(state: State) -> None:
     """Keep a copy of the weights, if no tensor is spoiled that was not so in the copy before."""
     weights = state.model.state_dict()
-    if not state.finite_weights or spoiled(weights) <= spoiled(state.finite_weights):
+    found = spoiled(weights)
+    if not found or not state.finite_weights or found <= spoiled(state.finite_weights):
         state.finite_weights = {name: tensor.detach().to("cpu", copy=True) for name, tensor in weights.items()}
         state.progress.finite_step = state.progress.step
 
