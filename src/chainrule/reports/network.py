@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-import torch
 from torch import nn
 
 from chainrule.components import SharedBiasLinear, leaf_modules
@@ -11,6 +10,7 @@ from chainrule.documents import Block, Column, Edge, Heading, NetworkDrawing, No
 from chainrule.reports.unit_names import UnitNames, name_units
 from chainrule.shapes import Tensor
 from chainrule.training import Run, State
+from chainrule.training.evaluation import evaluating
 
 _MOST_UNITS = 12  # of a layer; the renderer cuts larger ones, and edges to units that are not drawn are left out
 _MOST_LABELS = 24
@@ -44,13 +44,11 @@ def module_outputs(model: nn.Module, inputs: Tensor) -> dict[str, Tensor]:
 
         return hook
 
-    was_training = model.training
     handles = [module.register_forward_hook(keep(path)) for path, module in leaf_modules(model).items()]
     try:
-        with torch.no_grad():
-            model.eval()(inputs)
+        with evaluating(model):
+            model(inputs)
     finally:
-        model.train(was_training)
         for handle in handles:
             handle.remove()
     return outputs
