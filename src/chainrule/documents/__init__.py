@@ -18,6 +18,7 @@ from chainrule.documents.document import (
     Series,
     Table,
 )
+from chainrule.documents.shown import Shown
 
 __all__ = [
     "Block",
@@ -35,5 +36,6 @@ __all__ = [
     "Node",
     "Prose",
     "Series",
+    "Shown",
     "Table",
 ]

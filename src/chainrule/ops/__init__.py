@@ -1,0 +1,1 @@
+"""What an op should do: its formula, its derivative, what silences it and what makes it blow up."""

@@ -1,0 +1,1 @@
+"""Questions to a trace: where does this number come from, and why is it zero, huge or not a number."""

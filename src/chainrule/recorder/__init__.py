@@ -1,0 +1,1 @@
+"""One training step of the user's own model, recorded."""
