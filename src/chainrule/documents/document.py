@@ -122,6 +122,91 @@ class NetworkDrawing:
 
 
 @dataclass(frozen=True, slots=True)
+class GraphNode:
+    """A box of a graph.
+
+    Attributes:
+        key: unique in the graph; edges name it.
+        title: what it is, in bold: "linear".
+        subtitle: beside or under it, quiet: "fc1".
+        lines: label and text of each line inside it: ("weight", "[2, 2]").
+        shape: "op" is a box, "value" a pill, "module" a box with a double rim (something is folded into it).
+        value: decides the colour, on the graph's logarithmic scale; None is uncoloured.
+        note: what a pointer that rests on it is told.
+    """
+
+    key: str
+    title: str
+    subtitle: str = ""
+    lines: tuple[tuple[str, str], ...] = ()
+    shape: Literal["op", "value", "module"] = "op"
+    value: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GraphEdge:
+    """An arrow between two boxes; `value` decides its colour as that of a box does.
+
+    Edges of one `source_port` leave a box at one place and share one label.
+    """
+
+    start: str
+    end: str
+    label: str = ""
+    value: float | None = None
+    source_port: int = 0
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GraphGroup:
+    """A frame around boxes and frames: `members` are keys of nodes and of other groups."""
+
+    key: str
+    title: str
+    members: tuple[str, ...]
+    subtitle: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """Boxes and arrows, drawn from top to bottom. Arrows go from boxes that stand earlier to boxes that stand later.
+
+    `scale` names what the colours mean; empty where nothing is coloured.
+    """
+
+    key: str
+    title: str
+    nodes: tuple[GraphNode, ...]
+    edges: tuple[GraphEdge, ...]
+    groups: tuple[GraphGroup, ...] = ()
+    scale: str = ""
+    caption: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing of a list: its mark ("#3"), its title, what goes in and comes out, labelled facts, and an aside.
+
+    `aside` is small print: the line of code that it comes from.
+    """
+
+    mark: str
+    title: str
+    flow: str = ""
+    facts: tuple[tuple[str, str], ...] = ()
+    aside: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """Things one under another, each with the facts about it."""
+
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Callout:
     """A remark that must not be overlooked."""
 
@@ -131,14 +216,19 @@ class Callout:
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """Blocks behind a line that opens them; open at first when `is_open`."""
+    """Blocks behind a line that opens them; open at first when `is_open`.
+
+    A terminal cannot open anything, so it prints all blocks; with `folds_on_terminal` it prints those of an open fold
+    and the line of a closed one.
+    """
 
     summary: str
     blocks: tuple["Block", ...]
     is_open: bool = False
+    folds_on_terminal: bool = False
 
 
-Block = Heading | Prose | Formula | Table | Chart | Matrix | NetworkDrawing | Callout | Fold
+Block = Heading | Prose | Formula | Table | Chart | Matrix | NetworkDrawing | Graph | Entries | Callout | Fold
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,5 +251,6 @@ def _block_to_dict(block: Block) -> dict[str, Any]:
     data: dict[str, Any] = {"kind": type(block).__name__}
     if isinstance(block, Fold):
         nested = [_block_to_dict(inner) for inner in block.blocks]
-        return data | {"summary": block.summary, "blocks": nested, "is_open": block.is_open}
+        opened = {"is_open": block.is_open, "folds_on_terminal": block.folds_on_terminal}
+        return data | {"summary": block.summary, "blocks": nested} | opened
     return data | dataclasses.asdict(block)

@@ -16,8 +16,11 @@ from chainrule.documents import (
     Cell,
     Chart,
     Document,
+    Entries,
+    Entry,
     Fold,
     Formula,
+    Graph,
     Heading,
     Matrix,
     NetworkDrawing,
@@ -25,7 +28,8 @@ from chainrule.documents import (
     Table,
 )
 from chainrule.render.charts import Picture, picture_svg
-from chainrule.render.page_style import STYLE_SHEET
+from chainrule.render.graph_picture import graph_svg
+from chainrule.render.page_style import FRAGMENT_STYLE, STYLE_SHEET
 from chainrule.render.plain_text import CALLOUT_WORDS, is_number_column, print_row, printable, printable_line
 
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
@@ -33,6 +37,7 @@ _FEWEST_CONTENTS: Final = 2
 # A picture is shown at its own size where there is room, and at 0.62 of it at least: below that, texts are too small
 # to read, and its box scrolls instead.
 _SMALLEST_SHARE: Final = 0.62
+_GRAPH_WIDTH: Final = re.compile(r' width="([\d.]+)"')
 _SIZE: Final = re.compile(r' (?:width|height)="([\d.]+)pt"')
 
 
@@ -63,6 +68,17 @@ def page_html(document: Document) -> str:
 </body>
 </html>
 """
+
+
+def fragment_html(document: Document) -> str:
+    """Return a document as a piece of HTML for a notebook: it brings its style, which touches nothing around it.
+
+    Raises:
+        ShapeError: a series of a chart has not as many positions as values.
+    """
+    title = f'<p class="title">{_text(printable_line(document.title))}</p>\n' if document.title else ""
+    body = _blocks(document.blocks)
+    return f'<div class="chainrule-document">\n<style>{FRAGMENT_STYLE}</style>\n{title}{body}\n</div>\n'
 
 
 def _text(text: str) -> str:
@@ -121,6 +137,10 @@ def _block(block: Block, identifier: str = "") -> str:
             return _table(block)
         case Chart() | Matrix() | NetworkDrawing():
             return _figure(block)
+        case Graph():
+            return _graph(block)
+        case Entries():
+            return '<ol class="entries">\n' + "\n".join(_entry(entry) for entry in block.entries) + "\n</ol>"
         case Callout():
             word = CALLOUT_WORDS[block.kind]
             return f'<div class="callout {block.kind}" role="note"><strong>{word}</strong>{_text(block.text)}</div>'
@@ -140,6 +160,26 @@ def _formula(formula: Formula) -> str:
         f'<div class="formula" data-latex="{latex}"><pre tabindex="0">{_text(formula.text)}</pre>'
         f"<details><summary>LaTeX</summary><pre>{latex}</pre></details></div>"
     )
+
+
+def _entry(entry: Entry) -> str:
+    mark = f'<span class="mark">{_text(entry.mark)}</span>' if entry.mark else ""
+    flow = f' <span class="flow">{_text(entry.flow)}</span>' if entry.flow else ""
+    facts = "".join(f"<div><dt>{_text(label)}</dt><dd>{_text(text)}</dd></div>" for label, text in entry.facts)
+    listed = f"<dl>{facts}</dl>" if facts else ""
+    aside = f'<code class="aside">{_text(entry.aside)}</code>' if entry.aside else ""
+    return f'<li>{mark}<div class="entry"><strong>{_text(entry.title)}</strong>{flow}{listed}{aside}</div></li>'
+
+
+def _graph(graph: Graph) -> str:
+    # No image like other pictures: its texts can be searched, and a pointer that rests on a box is told more.
+    svg = graph_svg(graph)
+    width = round(float(_GRAPH_WIDTH.findall(svg)[0]))
+    style = f'<svg style="--least: {round(_SMALLEST_SHARE * width)}px" '
+    caption = f"<figcaption>{_text(graph.caption)}</figcaption>" if graph.caption else ""
+    name = _text(printable_line(graph.title))
+    box = f'<div class="picture" tabindex="0" role="group" aria-label="{name}">'
+    return f"<figure>{box}{svg.replace('<svg ', style, 1)}</div>{caption}</figure>"
 
 
 def _table(table: Table) -> str:

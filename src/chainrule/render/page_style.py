@@ -1,5 +1,9 @@
-"""How a page looks: one style sheet, light and dark, on a phone, on a wide screen and on paper."""
+"""How a page looks: one style sheet, light and dark, on a phone, on a wide screen and on paper.
 
+A fragment in a notebook has the same style, with every rule bound to the fragment's own element.
+"""
+
+import re
 from typing import Final
 
 STYLE_SHEET: Final = """
@@ -45,7 +49,7 @@ nav li { padding: .15rem 0; break-inside: avoid; }
 figure { margin: 1.4rem 0; }
 .picture { width: fit-content; max-width: 100%; padding: .4rem; overflow-x: auto; }
 .picture { background: #ffffff; border: 1px solid var(--line); border-radius: .5rem; }
-.picture img { display: block; max-width: max(100%, min(28rem, var(--least))); height: auto; }
+.picture img, .picture svg { display: block; max-width: max(100%, min(28rem, var(--least))); height: auto; }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 28rem), 1fr)); gap: 1.4rem; }
 .charts { margin: 1.4rem 0; align-items: start; }
 .charts figure { margin: 0; min-width: 0; }
@@ -82,13 +86,33 @@ tbody tr:hover > * { background: var(--panel); }
 .callout.warning { --kind: var(--warning); background: var(--warning-panel); }
 .callout.error { --kind: var(--error); background: var(--error-panel); }
 
+.entries { list-style: none; margin: .6rem 0; padding: 0; }
+.entries li { display: flex; gap: .7rem; padding: .55rem 0; border-top: 1px solid var(--line); }
+.entries li:first-child { border-top: 0; }
+.mark { flex: 0 0 2.6rem; color: var(--quiet); font-size: .85rem; line-height: 1.8; text-align: right; }
+.mark { font-variant-numeric: tabular-nums; }
+.entry { flex: 1 1 0; min-width: 0; }
+.flow { color: var(--quiet); font-size: .92rem; margin-left: .4rem; }
+.entry dl { margin: .25rem 0 0; display: grid; grid-template-columns: fit-content(14rem) 1fr; gap: .1rem .9rem; }
+.entry dl div { display: contents; }
+.entry dt { color: var(--quiet); font-size: .85rem; line-height: 1.6; }
+.entry dd { margin: 0; min-width: 0; font: .85rem/1.6 var(--mono); white-space: pre-wrap; }
+.aside { display: block; margin-top: .2rem; color: var(--quiet); font: .8rem/1.5 var(--mono); }
+
 details { margin: 1rem 0; padding: 0 1rem; border: 1px solid var(--line); border-radius: .5rem; }
 summary { cursor: pointer; padding: .55rem 0; font-weight: 600; }
 summary + * { margin-top: .3rem; }
+details details { margin: .5rem 0; }
+details + details { margin-top: -.5rem; }
+details details + details { margin-top: 0; }
 
 @media (max-width: 40rem) {
   .sheet { padding: 1rem .8rem 3rem; }
   details { padding: 0 .7rem; }
+  .entries li { gap: .4rem; }
+  .mark { flex-basis: 1.8rem; }
+  .entry dl { grid-template-columns: 1fr; gap: 0; }
+  .entry dd { margin-bottom: .2rem; padding-left: .6rem; }
 }
 @media print {
   :root {
@@ -101,7 +125,7 @@ summary + * { margin-top: .3rem; }
   .sheet { max-width: none; padding: 0; }
   nav { display: none; }
   .picture { border: 0; padding: 0; overflow: visible; }
-  .picture img { max-width: 100%; }
+  .picture img, .picture svg { max-width: 100%; }
   .charts { grid-template-columns: 1fr 1fr; }
   .table { max-height: none; overflow: visible; border: 0; }
   table { font-size: 8.5pt; }
@@ -112,3 +136,38 @@ summary + * { margin-top: .3rem; }
   .formula details { display: none; }
 }
 """
+
+_DARK: Final = STYLE_SHEET[STYLE_SHEET.index("--paper: #15191e") : STYLE_SHEET.index("}\n}\n*, *::before")].strip()
+_LIGHT: Final = STYLE_SHEET[STYLE_SHEET.index("--paper: #ffffff") : STYLE_SHEET.index("  --sans")].strip()
+_SELECTORS: Final = re.compile(r"(@?)([^{}@;]+)\{")
+
+
+def bound_style(style: str, scope: str) -> str:
+    """Return a style sheet whose rules hold inside the elements of one selector only.
+
+    Rules of the whole page (`:root`, `body`) become rules of those elements; those of `html` are left out.
+    """
+
+    def bind(match: re.Match[str]) -> str:
+        if match.group(1):
+            return match.group()
+        selectors = [selector.strip() for selector in match.group(2).split(",")]
+        bound = [scope if one in (":root", "body") else f"{scope} {one}" for one in selectors]
+        return "\n" + ", ".join(bound) + " {"
+
+    style = re.sub(r"^html \{[^}]*\}\n", "", style, flags=re.MULTILINE)
+    return _SELECTORS.sub(bind, style)
+
+
+# Notebooks have a light and a dark look of their own, whatever the system's is; these are how they say so.
+FRAGMENT_STYLE: Final = (
+    bound_style(STYLE_SHEET, ".chainrule-document")
+    + f"""
+.chainrule-document {{ padding: .8rem 1rem; border: 1px solid var(--line); border-radius: .5rem; }}
+.chainrule-document {{ overflow-wrap: anywhere; }}
+.chainrule-document .title {{ font-size: 1.15rem; font-weight: 600; margin: 0 0 .6rem; }}
+.chainrule-document th, .chainrule-document td {{ background: var(--paper); color: var(--ink); }}
+[data-jp-theme-light="true"] .chainrule-document, .vscode-light .chainrule-document {{ color-scheme: light; {_LIGHT} }}
+[data-jp-theme-light="false"] .chainrule-document, .vscode-dark .chainrule-document {{ color-scheme: dark; {_DARK} }}
+"""
+)

@@ -25,8 +25,11 @@ from chainrule.documents import (
     Column,
     Document,
     Edge,
+    Entries,
+    Entry,
     Fold,
     Formula,
+    Graph,
     Heading,
     Matrix,
     NetworkDrawing,
@@ -43,6 +46,8 @@ _WIDEST_TEXT_COLUMN: Final = 40
 _GAP: Final = 3  # between two columns
 _CURVES_SUMMARISED_AT_MOST: Final = 6
 _LARGEST_EDGES: Final = 8
+_ARROWS_AT_MOST: Final = 12
+_MARK_WIDTH: Final = 4
 _CALLOUT_STYLES: Final = {"good": "bold green", "note": "bold cyan", "warning": "bold yellow", "error": "bold red"}
 _CURVE_STYLES: Final = ("cyan", "yellow", "green", "magenta", "blue", "red")
 _ASCII: Final = {
@@ -92,12 +97,17 @@ class _Paper:
         return True
 
 
-def print_document(document: Document, console: Console) -> None:
+def print_document(document: Document, console: Console | None = None) -> None:
     """Print a document on a console, at the console's width and within its encoding.
+
+    Args:
+        document: what to print.
+        console: where; standard output when not given.
 
     Raises:
         ShapeError: a series of a chart has not as many positions as values.
     """
+    console = Console(highlight=False) if console is None else console
     paper = _Paper(console.encoding, console.width)
     if document.title:
         title = paper.line(document.title, "bold")
@@ -116,9 +126,18 @@ def _underline(text: Text, paper: _Paper, sign: str, plain: str) -> Text:
 
 
 def _blocks(blocks: Iterable[Block], paper: _Paper) -> Iterator[RenderableType]:
+    before: Block | None = None
     for block in blocks:
-        yield Text("")
+        # A tree of folds has a line for each, with no line between two that are closed.
+        if not (_is_line(block) and before is not None and _is_line(before)):
+            yield Text("")
         yield from _block(block, paper)
+        before = block
+
+
+def _is_line(block: Block) -> bool:
+    """Whether a block is printed as the line of a closed fold."""
+    return isinstance(block, Fold) and block.folds_on_terminal and not block.is_open
 
 
 def _block(block: Block, paper: _Paper) -> Iterator[RenderableType]:
@@ -140,6 +159,13 @@ def _block(block: Block, paper: _Paper) -> Iterator[RenderableType]:
             yield from _matrix(block, paper)
         case NetworkDrawing():
             yield from _network(block, paper)
+        case Graph():
+            yield from _graph(block, paper)
+        case Entries():
+            for number, entry in enumerate(block.entries):
+                if number and (entry.facts or block.entries[number - 1].facts):
+                    yield Text("")
+                yield from _entry(entry, paper)
         case Callout():
             grid = Grid.grid(padding=(0, 2, 0, 0))
             grid.add_column(no_wrap=True)
@@ -148,6 +174,9 @@ def _block(block: Block, paper: _Paper) -> Iterator[RenderableType]:
             grid.add_row(Text(word, _CALLOUT_STYLES[block.kind]), paper.text(block.text))
             yield grid
         case Fold():
+            if _is_line(block):
+                yield paper.line(f"{paper.sign('▸', '+')} {block.summary}")
+                return
             yield paper.line(f"{paper.sign('▾', '-')} {block.summary}", "bold")
             inner = replace(paper, width=max(paper.width - 2, 1))
             yield Padding(Group(*_blocks(block.blocks, inner)), (0, 0, 0, 2))
@@ -158,6 +187,46 @@ def _block(block: Block, paper: _Paper) -> Iterator[RenderableType]:
 def _caption(caption: str, paper: _Paper) -> Iterator[RenderableType]:
     if caption:
         yield paper.text(caption, "dim")
+
+
+# Entries
+
+
+def _entry(entry: Entry, paper: _Paper) -> Iterator[RenderableType]:
+    mark = paper.line(entry.mark, "dim")
+    grid = Grid.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True, min_width=_MARK_WIDTH)
+    grid.add_column(overflow="fold")
+    head = paper.line(entry.title, "bold")
+    if entry.flow:
+        head.append("  ").append_text(paper.line(entry.flow))
+    grid.add_row(mark, head)
+    inner = Grid.grid(padding=(0, 2, 0, 0))
+    inner.add_column(overflow="fold", max_width=max(paper.width // 3, 8))
+    inner.add_column(overflow="fold")
+    for label, text in entry.facts:
+        inner.add_row(paper.line(label, "dim"), paper.text(text))
+    if entry.facts:
+        grid.add_row("", inner)
+    if entry.aside:
+        grid.add_row("", paper.line(entry.aside, "dim italic"))
+    yield grid
+
+
+# Graphs
+
+
+def _graph(graph: Graph, paper: _Paper) -> Iterator[RenderableType]:
+    """Print which boxes follow which; the picture itself is for pages."""
+    yield paper.line(graph.title, "bold")
+    titles = {node.key: f"{node.title} {node.subtitle}".strip() for node in graph.nodes}
+    if len(graph.edges) > _ARROWS_AT_MOST:
+        yield paper.line(f"{len(graph.nodes)} boxes and {len(graph.edges)} arrows, drawn on a page or as a picture.")
+    else:
+        for edge in graph.edges:
+            label = f"  {edge.label}" if edge.label else ""
+            yield paper.line(f"{titles.get(edge.start, edge.start)} → {titles.get(edge.end, edge.end)}{label}")
+    yield from _caption(graph.caption, paper)
 
 
 # Tables
