@@ -1,0 +1,200 @@
+"""Autograd's graph as the recorder sees it: which edges are values, and which ops send what along them.
+
+An edge (node, slot number) is where a gradient arrives; a value that requires a gradient is known by its edge. Hooks
+on the nodes read the gradients that pass, and change nothing: the graph is the one that the user's code made.
+"""
+
+import weakref
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import Node, get_gradient_edge
+from torch.utils.hooks import RemovableHandle
+
+from chainrule.trace import Op, Use, Value
+
+Edge = tuple[Node, int]
+
+
+def edge_of(tensor: Tensor) -> Edge | None:
+    """Return the edge along which the gradient of a tensor arrives; None when it does not require one."""
+    if not tensor.requires_grad:
+        return None
+    if tensor.grad_fn is not None:
+        return tensor.grad_fn, tensor.output_nr
+    edge = get_gradient_edge(tensor)  # a leaf: the node that accumulates into .grad
+    return edge.node, edge.output_nr
+
+
+def is_leaf_node(node: Node) -> bool:
+    """Return whether a node accumulates the gradient of a leaf."""
+    return hasattr(node, "variable")
+
+
+class GradientGraph:
+    """Which edge is which value, which node belongs to which op, and which uses go along which node.
+
+    Args:
+        arrived: told what a value's adjoint is, or a further part of it.
+        sent: told what a use sends back.
+        ran: told an op and one of its nodes when the node has run.
+        accumulates: told a leaf before a gradient is added to its .grad.
+    """
+
+    def __init__(
+        self,
+        arrived: Callable[[Value, Tensor], None],
+        sent: Callable[[Use, Tensor], None],
+        ran: Callable[[Op, Node], None],
+        accumulates: Callable[[Tensor], None],
+    ) -> None:
+        self.values: dict[Edge, Value] = {}
+        self._owners: dict[Node, Op] = {}
+        self._uses: dict[Node, list[tuple[int, Use]]] = {}
+        self._results: dict[Node, list[tuple[int, Value]]] = {}
+        self._handles: dict[Node, list[RemovableHandle]] = {}
+        self._linked: set[int] = set()
+        self._arrived = arrived
+        self._sent = sent
+        self._ran = ran
+        self._accumulates = accumulates
+
+    def add_value(self, edge: Edge, value: Value) -> None:
+        """Make a value known by its edge."""
+        if edge in self.values:
+            self._results[edge[0]] = [pair for pair in self._results[edge[0]] if pair[0] != edge[1]]
+        self.values[edge] = value
+        self._results.setdefault(edge[0], []).append((edge[1], value))
+        self._look_on(edge[0])
+
+    def add_use(self, use: Use, node: Node, slot: int) -> None:
+        """Make known that a use sends back what the node passes on at this slot."""
+        self._uses.setdefault(node, []).append((slot, use))
+        self._linked.add(id(use))  # a use lives as long as its trace, which outlives this graph
+        self._look_on(node)
+
+    def owner(self, node: Node) -> Op | None:
+        """Return the op that made a node."""
+        return self._owners.get(node)
+
+    def link(
+        self,
+        op: Op,
+        outputs: Iterable[Edge],
+        inputs: dict[Edge, list[Use]],
+        first: int,
+        leaf: Callable[[Tensor], Value],
+        hidden: Callable[[Op, Node], Value],
+    ) -> None:
+        """Walk from the outputs of an op to the edges where its gradients leave it, and note the uses there.
+
+        Args:
+            op: the op, whose `inputs` get further uses when it takes values that are not among its arguments.
+            outputs: the edges of its outputs.
+            inputs: the edges of its arguments before the call, with the uses that stand for them.
+            first: the sequence number that autograd would give the next node, before the call; nodes below it are not
+                this op's. `0` for an opaque op: everything up to the next known value is its.
+            leaf: returns the value of a leaf that is met on the way.
+            hidden: makes a value for an edge inside of an earlier op.
+        """
+        made = list(outputs)
+        own = {edge for edge in made if edge in self.values}
+        seen: set[Node] = set()
+        waiting = [node for node, _ in made]
+        names: list[str] = []
+        while waiting:
+            node = waiting.pop()
+            if node in seen or is_leaf_node(node):
+                continue
+            seen.add(node)
+            self._owners.setdefault(node, op)
+            names.append(node.name())
+            for slot, edge in enumerate(node.next_functions):
+                if edge[0] is None:
+                    continue
+                known = inputs.get(edge)
+                if known is not None:
+                    self.add_use(self._free_use(known), node, slot)
+                elif edge in own:
+                    self._note_extra(op, self.values[edge], "self", node, slot)
+                    waiting.append(edge[0])
+                elif edge in self.values:
+                    inputs[edge] = [self._note_extra(op, self.values[edge], "hidden", node, slot)]
+                elif is_leaf_node(edge[0]):
+                    inputs[edge] = [self._note_extra(op, leaf(edge[0].variable), "hidden", node, slot)]
+                elif edge[0]._sequence_nr() >= first:  # type: ignore[attr-defined]
+                    waiting.append(edge[0])
+                elif edge[0] in self._owners and self._owners[edge[0]] is not op:
+                    self._share(op, edge, node, slot, hidden)
+                else:
+                    waiting.append(edge[0])  # made where the recorder does not look (another thread): part of this op
+        op.nodes = tuple(dict.fromkeys(names))
+
+    def _note_extra(self, op: Op, value: Value, place: str, node: Node, slot: int) -> Use:
+        use = Use(value.id, op.id, (place,))
+        op.inputs.append(use)
+        value.uses.append(use)
+        self.add_use(use, node, slot)
+        return use
+
+    def _share(self, op: Op, edge: Edge, node: Node, slot: int, hidden: Callable[[Op, Node], Value]) -> None:
+        """A tensor from inside an earlier op is used again: autocast's cast of a weight. It becomes a value."""
+        earlier = self._owners[edge[0]]
+        value = hidden(earlier, edge[0])
+        self.add_value(edge, value)
+        for other in [each for each, owner in self._owners.items() if owner is earlier]:
+            for place, inner in enumerate(other.next_functions):
+                if inner == edge:
+                    self._note_extra(earlier, value, "self", other, place)
+        self._note_extra(op, value, "hidden", node, slot)
+
+    def _free_use(self, uses: list[Use]) -> Use:
+        """Return the use that an edge stands for; when one tensor is several arguments (q, k, v), the next free one."""
+        if len(uses) == 1:
+            return uses[0]
+        return next((use for use in uses if id(use) not in self._linked), uses[-1])
+
+    def _look_on(self, node: Node) -> None:
+        if node in self._handles:
+            return
+        graph = weakref.ref(self)
+
+        def look(passed: tuple[Any, ...], arrived: tuple[Any, ...]) -> None:
+            alive = graph()
+            if alive is not None:
+                with torch._C.DisableTorchFunction():
+                    alive._node_ran(node, passed, arrived)
+
+        self._handles[node] = [node.register_hook(look)]
+        if is_leaf_node(node):
+
+            def look_before(_arrived: tuple[Any, ...]) -> None:
+                alive = graph()
+                if alive is not None and node.variable.grad is not None:
+                    with torch._C.DisableTorchFunction():
+                        alive._accumulates(node.variable.grad)
+
+            self._handles[node].append(node.register_prehook(look_before))
+
+    def _node_ran(self, node: Node, passed: tuple[Tensor | None, ...], arrived: tuple[Tensor | None, ...]) -> None:
+        op = self._owners.get(node)
+        if op is not None:
+            self._ran(op, node)
+        for slot, value in self._results.get(node, ()):
+            gradient = arrived[slot]
+            if gradient is not None:
+                self._arrived(value, gradient)
+        for slot, use in self._uses.get(node, ()):
+            gradient = passed[slot]
+            if gradient is not None:
+                self._sent(use, gradient)
+
+    def close(self) -> None:
+        """Take every hook away, and let go of the graph."""
+        for handles in self._handles.values():
+            for handle in handles:
+                handle.remove()
+        for known in (self._handles, self._owners, self._uses, self._results, self.values, self._linked):
+            known.clear()

@@ -1,0 +1,110 @@
+"""What is kept of a tensor: the tensor without a copy, a copy where something is about to write over it, or statistics.
+
+A kept tensor shares memory with the user's, and with it the version counter that every in-place operation moves. A
+read that finds another version says that the number was overwritten; it never returns a wrong one.
+"""
+
+import weakref
+
+import torch
+from torch import Tensor
+
+from chainrule.trace import Held, Keep, Kept, LeftOut, Missing, Statistics
+from chainrule.trace.reduction import statistics_of
+
+_RECENT = 256  # tensors whose statistics are remembered, because one is often a contribution and an adjoint at once
+
+
+class Keeper:
+    """Decides what is kept of each tensor of one recording, and counts the bytes.
+
+    Args:
+        keep: tensors or statistics.
+        byte_budget: how many bytes of tensors may be kept; None is no limit.
+    """
+
+    def __init__(self, keep: Keep, byte_budget: int | None) -> None:
+        self._keeps_tensors = keep == "values"
+        self._budget = byte_budget
+        self._bytes = 0
+        self._storages: dict[int, list[Held]] = {}
+        self._recent: dict[int, tuple[weakref.ref[Tensor], int, Statistics]] = {}
+        self.left_out: LeftOut | None = None
+
+    def keep(self, tensor: Tensor, op: int, bounds: tuple[float, float] | None = None) -> Kept:
+        """Return what is kept of a value that op number `op` has just made or is about to take."""
+        if is_wrapped(tensor):
+            return Missing(
+                "it is a batched or differentiated tensor inside torch.func, which has no numbers of its own"
+            )
+        if not self._keeps_tensors:
+            return self._statistics(tensor, bounds)
+        if tensor.layout is not torch.strided:
+            return self._copied(tensor, op, bounds)
+        storage = tensor.untyped_storage()
+        known = self._storages.get(storage._cdata)
+        if known is None:
+            if not self._has_room(storage.nbytes(), op):
+                return self._statistics(tensor, bounds)
+            known = self._storages[storage._cdata] = []
+        held = Held(tensor.detach(), tensor._version)
+        known.append(held)
+        return held
+
+    def copy(self, tensor: Tensor, op: int) -> Kept:
+        """Return a copy of a tensor that will change, or its statistics."""
+        return self._copied(tensor, op, None) if self._keeps_tensors else self._statistics(tensor, None)
+
+    def will_be_overwritten(self, tensor: Tensor, op: int) -> None:
+        """Copy every value that lies in the memory of a tensor, because something is about to write there."""
+        if is_wrapped(tensor) or tensor.layout is not torch.strided or not self._keeps_tensors:
+            return
+        kept = self._storages.pop(tensor.untyped_storage()._cdata, ())
+        current = [held for held in kept if held.tensor._version == held.version]
+        if not current:
+            return
+        memory = tensor.untyped_storage()
+        self._bytes += memory.nbytes()
+        copy = memory.clone()  # once, however many views of it are values
+        for held in current:
+            old = held.tensor
+            held.tensor = torch.empty(0, dtype=old.dtype, device=old.device)
+            held.tensor.set_(copy, old.storage_offset(), old.size(), old.stride())
+            held.version = held.tensor._version
+
+    def forget_memory(self) -> None:
+        """Forget which memory is whose, when the recording is over."""
+        self._storages.clear()
+        self._recent.clear()
+
+    def _copied(self, tensor: Tensor, op: int, bounds: tuple[float, float] | None) -> Kept:
+        if not self._has_room(0 if tensor.is_sparse else tensor.nbytes, op):
+            return self._statistics(tensor, bounds)
+        copy = tensor.detach().clone()
+        return Held(copy, copy._version)
+
+    def _has_room(self, size: int, op: int) -> bool:
+        if self._budget is not None and self._bytes + size > self._budget:
+            self._keeps_tensors = False
+            self.left_out = LeftOut(op, self._budget)
+            return False
+        self._bytes += size
+        return True
+
+    def _statistics(self, tensor: Tensor, bounds: tuple[float, float] | None) -> Statistics:
+        recent = self._recent.get(id(tensor))
+        if recent is not None and recent[0]() is tensor and recent[1] == tensor._version:
+            return recent[2]
+        statistics = statistics_of(tensor, bounds)
+        self._remember(tensor, statistics)
+        return statistics
+
+    def _remember(self, tensor: Tensor, statistics: Statistics) -> None:
+        if len(self._recent) >= _RECENT:
+            self._recent.clear()
+        self._recent[id(tensor)] = (weakref.ref(tensor), tensor._version, statistics)
+
+
+def is_wrapped(tensor: Tensor) -> bool:
+    """Return whether a tensor is one of torch.func's (vmap, grad), which have no memory of their own."""
+    return bool(torch._C._functorch.is_functorch_wrapped_tensor(tensor))

@@ -1,0 +1,49 @@
+"""What the leaves and modules of a step are called."""
+
+from torch import Tensor, nn
+
+from chainrule.recorder.tensors import Named
+from chainrule.trace import walk
+
+LOSS = "loss_fn"
+
+
+def module_paths(model: nn.Module, loss_fn: object) -> dict[nn.Module, str]:
+    """Return the path of every module, the model's own as `named_modules` has them, the loss's under "loss_fn"."""
+    paths: dict[nn.Module, str] = {}
+    for path, module in model.named_modules():
+        paths.setdefault(module, path)
+    if isinstance(loss_fn, nn.Module):
+        for path, module in loss_fn.named_modules():
+            paths.setdefault(module, f"{LOSS}.{path}" if path else LOSS)
+    return paths
+
+
+def leaf_names(model: nn.Module, loss_fn: object) -> dict[int, Named]:
+    """Return kind and name of every parameter and buffer; a tied one has the name that comes first."""
+    names: dict[int, Named] = {}
+    for module, prefix in ((model, ""), (loss_fn, f"{LOSS}.")):
+        if not isinstance(module, nn.Module):
+            continue
+        for name, parameter in module.named_parameters():
+            names.setdefault(id(parameter), ("parameter", prefix + name))
+        for name, buffer in module.named_buffers():
+            names.setdefault(id(buffer), ("buffer", prefix + name))
+    return names
+
+
+def named_tensors(structure: object, kind: str) -> list[tuple[Tensor, str]]:
+    """Return the tensors of a step's inputs or targets with their names.
+
+    One tensor is "input", several are "input[0]", "input[1]"; those of a dictionary have its keys for names.
+    """
+    if isinstance(structure, Tensor):
+        return [(structure, kind)]
+    found = []
+    for place, part in walk(structure):
+        if isinstance(part, Tensor):
+            first, *rest = place
+            found.append(
+                (part, (first if isinstance(first, str) else f"{kind}[{first}]") + "".join(f"[{key}]" for key in rest))
+            )
+    return found

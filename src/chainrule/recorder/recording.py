@@ -1,0 +1,494 @@
+"""The recorder: a torch function mode that sees every operation, and hooks that see every gradient.
+
+While it is on, each call of a torch function on this thread comes through `__torch_function__`, with the user's own
+arguments, and is run as it is. What autograd's graph then holds between the call's inputs and outputs is the op's part
+of it; gradients are read where they enter and leave that part. Nothing of torch is patched, nothing is written onto
+the user's modules, and the graph is the one that the user's code made, so the step's numbers are bit for bit those of
+a step that nobody looks at.
+"""
+
+import types
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Literal, Self, final
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import Node
+from torch.overrides import TorchFunctionMode
+
+from chainrule.recorder.bounds import bounds_of
+from chainrule.recorder.compiled import CompiledModules, why_opaque
+from chainrule.recorder.custom import CustomCalls
+from chainrule.recorder.functions import Function, FunctionFacts, Role, facts_of
+from chainrule.recorder.graph import Edge, GradientGraph
+from chainrule.recorder.keeping import Keeper
+from chainrule.recorder.leaves import leaf_names, module_paths, named_tensors
+from chainrule.recorder.modules import ModuleStack
+from chainrule.recorder.naming import name_values
+from chainrule.recorder.randomness import random_state
+from chainrule.recorder.sources import SourceFinder
+from chainrule.recorder.tensors import TensorTable
+from chainrule.recorder.updating import UpdateWatch
+from chainrule.trace import (
+    Decision,
+    Keep,
+    Missing,
+    ModuleNote,
+    Op,
+    Phase,
+    Trace,
+    Use,
+    Value,
+    ValueRef,
+    rebuild,
+    walk,
+)
+
+BYTE_BUDGET = 4 * 2**30
+_NAMED_LEAVES = ("parameter", "buffer", "input", "target")
+# Nodes by which torch says that a tensor is part of one that was written over: views of it, made anew.
+_VIEWS = frozenset(
+    f"{name}Backward{number}"
+    for name in "AsStrided Select Slice View T Transpose Permute Expand Unsqueeze Squeeze Alias ReshapeAlias Diagonal "
+    "Unfold Split SplitWithSizes Unbind UnsafeView Chunk".split()
+    for number in range(3)
+) | {"CopySlices"}
+
+
+@final
+class Recorder(TorchFunctionMode):
+    """Records what runs inside its `with` block: forward, loss, backward and optimizer steps, in any order.
+
+    >>> import torch
+    >>> model = torch.nn.Linear(2, 1)
+    >>> with Recorder(model) as recorder:
+    ...     loss = model(torch.ones(1, 2)).square().mean()
+    ...     loss.backward()
+    >>> [op.name for op in recorder.trace.ops]
+    ['linear', 'square', 'mean', 'mean backward', 'square backward', 'linear backward']
+
+    Args:
+        model: its parameters, buffers and modules are known by their names.
+        loss_fn: when it is a module, its own are known too, as "loss_fn....".
+        keep: "values" keeps tensors, "statistics" a few numbers of each (see `Statistics`).
+        byte_budget: the most bytes of tensors that are kept; the trace says from which op on there are only
+            statistics. None is no limit.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loss_fn: object = None,
+        *,
+        keep: Keep = "values",
+        byte_budget: int | None = BYTE_BUDGET,
+    ) -> None:
+        super().__init__()
+        paths = module_paths(model, loss_fn)
+        notes = {path: ModuleNote(type(module).__name__, module.training) for module, path in paths.items()}
+        self.trace = Trace(ops=[], values=[], updates=[], loss=None, modules=notes, keep=keep)
+        self._model = model
+        self._loss_fn = loss_fn  # its tensors must live as long as their names
+        self._returned: dict[str, list[int]] = {}
+        self._keeper = Keeper(keep, byte_budget)
+        self._sources = SourceFinder()
+        self._modules = ModuleStack(paths, self._module_called, self._module_returned)
+        self._graph = GradientGraph(self._adjoint_arrived, self._sent_back, self._node_ran, self._accumulates)
+        self._tensors = TensorTable(self.trace, self._keeper, self._graph, leaf_names(model, loss_fn), self._add_unseen)
+        self._compiled = CompiledModules(self)
+        self._custom = CustomCalls(self._sources.here)
+        self._updates = UpdateWatch(self.trace, self._keeper, self._tensors.value_of, self._new_update_op)
+        self._backward_ops: dict[int, Op] = {}
+        self._opaque_inputs: dict[nn.Module, tuple[Any, ...]] = {}
+        self._phase: Phase = "forward"
+        self._is_in_backward = False
+        self._is_other_pass = False
+        self._depth = 0
+
+    # -- on and off
+
+    def __enter__(self) -> Self:
+        self._depth += 1
+        if self._depth == 1:
+            self._compiled.enter()
+            self._modules.enter()
+            self._updates.enter()
+        super().__enter__()  # type: ignore[no-untyped-call]
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        super().__exit__(kind, error, traceback)  # type: ignore[no-untyped-call]
+        self._depth -= 1
+        if self._depth == 0:
+            self._compiled.leave()
+            self._modules.leave()
+            self._updates.leave()
+            self._finish()
+
+    def _finish(self) -> None:
+        trace = self.trace
+        for value in trace.values:
+            if value.kind in _NAMED_LEAVES and isinstance(value.data, Tensor):
+                # The user's next step writes over these; activations are nobody's but the trace's.
+                self._keeper.will_be_overwritten(value.data, len(trace.ops))
+        self._graph.close()
+        self._tensors.clear()
+        self._custom.clear()
+        self._opaque_inputs.clear()
+        self._keeper.forget_memory()
+        trace.left_out = self._keeper.left_out
+        for path, outputs in self._returned.items():
+            note = trace.modules.get(path)
+            if note is not None:
+                trace.modules[path] = ModuleNote(note.class_name, note.training, tuple(outputs))
+        name_values(trace)
+
+    def name(self, structure: object, kind: Literal["input", "target"]) -> None:
+        """Make known that tensors (one, or nested in tuples, lists and dictionaries) are the step's inputs or targets.
+
+        They must live until the recording ends.
+        """
+        for tensor, name in named_tensors(structure, kind):
+            self._tensors.name(tensor, kind, name)
+
+    def value_of(self, tensor: Tensor) -> Value:
+        """Return the value that a tensor is at this moment of the step."""
+        with torch._C.DisableTorchFunction():
+            return self._tensors.value_of(tensor)
+
+    # -- torch functions
+
+    def __torch_function__(
+        self, func: Function, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        facts = facts_of(func)
+        kwargs = kwargs or {}
+        if facts.role is Role.SKIP or self._updates.is_stepping:
+            return func(*args, **kwargs)
+        if facts.role is Role.BACKWARD:
+            return self._run_backward(func, args, kwargs)
+        if facts.role is Role.GRADIENTS:
+            return self._run_other_pass(func, args, kwargs)
+        if not torch.is_grad_enabled() and (self._is_in_backward or self._custom.notice()):
+            return func(*args, **kwargs)  # inside the user's own Function, or a hook: its work is one op, or nobody's
+        if facts.role is Role.DECISION:
+            return self._decide(func, facts, args, kwargs)
+        return self._record(func, facts, args, kwargs)
+
+    def _record(self, func: Function, facts: FunctionFacts, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """Run an operation and write down what it took, what it made and what it wrote over."""
+        taken = _tensors_with_places(args, kwargs)
+        values = [self._tensors.value_of(tensor) for _, tensor in taken]
+        edges = [self._tensors.edge(tensor) for _, tensor in taken]
+        versions = [tensor._version for _, tensor in taken]
+        number = len(self.trace.ops)
+        for target in facts.written_over(args, kwargs):
+            for _, tensor in walk(target):
+                if isinstance(tensor, Tensor):
+                    self._keeper.will_be_overwritten(tensor, number)
+        gradients_on = torch.is_grad_enabled()
+        device = taken[0][1].device if taken else torch.device(kwargs.get("device") or "cpu")
+        generator = kwargs.get("generator")
+        before = random_state(device, generator)
+        first = torch.autograd._get_sequence_nr()  # type: ignore[attr-defined]
+        result = func(*args, **kwargs)
+        made = [part for _, part in walk(result) if isinstance(part, Tensor)]
+        changed = _changed(taken, versions)
+        if not made and not changed and not facts.sets_data:
+            return result
+        op = self._new_op(facts.name)
+        op.function, op.run, op.gradients_on = facts.full_name, func, gradients_on
+        refs = {id(tensor): ValueRef(value.id) for (_, tensor), value in zip(taken, values, strict=True)}
+        op.arguments = rebuild(args, lambda part: refs[id(part)] if isinstance(part, Tensor) else part)
+        op.keywords = rebuild(dict(kwargs), lambda part: refs[id(part)] if isinstance(part, Tensor) else part)
+        self._add_uses(op, [place for place, _ in taken], values)
+        if before is not None and not torch.equal(before, _there(random_state(device, generator))):
+            op.random_state = before
+        op.overwrites = tuple(dict.fromkeys(refs[id(tensor)].value for tensor in changed))
+        outgoing = self._add_outputs(op, [*made, *changed, *_bases(changed)])
+        if facts.sets_data:
+            self._tensors.forget(args[0])
+        if outgoing and gradients_on:
+            incoming: dict[Edge, list[Use]] = {}
+            for edge, use in zip(edges, op.inputs, strict=True):
+                if edge is not None:
+                    incoming.setdefault(edge, []).append(use)
+            self._graph.link(op, outgoing, incoming, first, self._tensors.value_of, self._add_hidden)
+        return result
+
+    def _add_uses(self, op: Op, places: list[tuple[int | str, ...]], values: list[Value]) -> None:
+        for place, value in zip(places, values, strict=True):
+            use = Use(value.id, op.id, place)
+            op.inputs.append(use)
+            value.uses.append(use)
+
+    def _add_outputs(self, op: Op, tensors: list[Tensor]) -> list[Edge]:
+        """Make values of an op's outputs, and return the edges of those that are new."""
+        edges: list[Edge] = []
+        seen: set[int] = set()
+        for tensor in tensors:
+            if id(tensor) in seen:
+                continue
+            seen.add(id(tensor))
+            value = self._tensors.known(tensor)
+            if value is None:
+                bounds = bounds_of(op.name)
+                value = self._tensors.add(
+                    tensor, "computed", op=op.id, producer=op.id, output=len(op.outputs), bounds=bounds
+                )
+                edge = self._tensors.edge(tensor)
+                if edge is not None:
+                    edges.append(edge)
+            op.outputs.append(value.id)
+        return edges
+
+    def _decide(self, func: Function, facts: FunctionFacts, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        result = func(*args, **kwargs)
+        number = result if isinstance(result, bool | int | float) else None
+        for part in args[:1]:
+            value = self._tensors.known(part) if isinstance(part, Tensor) else None
+            if value is not None:
+                self.trace.decisions.append(Decision(facts.name, value.id, number, self._sources.here()))
+        return result
+
+    # -- ops
+
+    def _new_op(self, name: str) -> Op:
+        path, class_name, call = self._modules.current
+        op = Op(
+            id=len(self.trace.ops),
+            name=name,
+            phase="backward" if self._is_in_backward else self._phase,
+            module=path,
+            module_class=class_name,
+            call=call,
+            source=self._sources.here(),
+            gradients_on=torch.is_grad_enabled(),
+            autocast=_autocast_dtype(),
+            recomputed=self._is_in_backward,
+        )
+        self.trace.ops.append(op)
+        return op
+
+    def _new_update_op(self, name: str) -> Op:
+        op = self._new_op(name)
+        op.phase = "update"
+        return op
+
+    def _add_unseen(self, tensor: Tensor, edge: Edge, earlier: Value | None) -> Value:
+        """Make the op that made a tensor, though nothing was seen to be called."""
+        node = edge[0]
+        view = node.name() in _VIEWS and earlier is not None
+        call = None if view else self._custom.take(node)
+        running = None if view else next(iter(self._opaque_inputs), None)
+        arguments: tuple[Any, ...] = ()
+        if call is not None:
+            op = self._new_op(call.function.__name__)
+            op.function = f"{call.function.__module__}.{call.function.__qualname__}"
+            op.run = call.function.apply  # type: ignore[attr-defined]
+            op.source = call.source
+            op.opaque = (
+                f"It is a torch.autograd.Function of the user's own ({call.function.__name__}), with a backward that "
+                "is written by hand."
+            )
+            arguments = call.arguments
+        elif running is not None:
+            op = self._new_op(type(running).__name__)
+            op.opaque = why_opaque(running)
+            arguments = self._opaque_inputs[running]
+        elif view:
+            op = self._new_op("view again")
+            op.opaque = "It is a view of a tensor that was written over in place: autograd made it anew."
+        else:
+            op = self._new_op(node.name().removesuffix("0").removesuffix("Backward"))
+            op.opaque = (
+                f"Nothing was seen to be called: autograd's node {node.name()} was made outside of Python, on another "
+                "thread or in the engine."
+            )
+        taken = _tensors_with_places(arguments, {})
+        values = [self._tensors.value_of(part) for _, part in taken]
+        refs = {id(part): ValueRef(value.id) for (_, part), value in zip(taken, values, strict=True)}
+        op.arguments = rebuild(arguments, lambda part: refs[id(part)] if isinstance(part, Tensor) else part)
+        self._add_uses(op, [place for place, _ in taken], values)
+        value = self._tensors.add(tensor, "computed", op=op.id, producer=op.id)
+        op.outputs.append(value.id)
+        incoming: dict[Edge, list[Use]] = {}
+        for (_, part), use in zip(taken, op.inputs, strict=True):
+            part_edge = self._tensors.edge(part)
+            if part_edge is not None:
+                incoming.setdefault(part_edge, []).append(use)
+        self._graph.link(op, [edge], incoming, 0, self._tensors.value_of, self._add_hidden)
+        return value
+
+    def _add_hidden(self, op: Op, node: Node) -> Value:
+        value = Value(
+            id=len(self.trace.values),
+            kind="hidden",
+            name="",
+            shape=(),
+            dtype="",
+            device="",
+            producer=op.id,
+            output=0,
+            requires_grad=True,
+            kept=Missing(f"it was made inside of the op ({node.name()}), and only its gradient passes by"),
+        )
+        self.trace.values.append(value)
+        return value
+
+    # -- modules
+
+    def _module_called(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        if module is self._model and self._modules.depth == 1 and not self._is_in_backward:
+            self._phase = "forward"
+        if why_opaque(module) and not self._opaque_inputs:
+            self._opaque_inputs[module] = inputs
+            for _, tensor in _tensors_with_places(inputs, {}):
+                self._tensors.value_of(tensor)
+        self._compiled.called(module)
+
+    def _module_returned(self, module: nn.Module, path: str, output: Any) -> None:
+        self._compiled.returned(module)
+        if self._compiled.set_aside:
+            return
+        outputs = [tensor for _, tensor in _tensors_with_places((output,), {})]
+        with torch._C.DisableTorchFunction():
+            values = [
+                self._tensors.value_of(tensor)
+                for tensor in outputs
+                if self._tensors.known(tensor) is not None or tensor.grad_fn is not None
+            ]
+        self._opaque_inputs.pop(module, None)
+        self._returned.setdefault(path, []).extend(value.id for value in values)
+        if module is self._model and self._modules.depth == 0 and not self._is_in_backward:
+            self._phase = "loss"
+
+    # -- backward
+
+    def _run_backward(self, func: Function, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """Run the backward pass with the recorder on, so that what is computed again in it is recorded."""
+        root = next((part for _, part in walk(args) if isinstance(part, Tensor)), None)
+        if root is not None:
+            self.trace.loss = self._tensors.value_of(root).id
+        run = _backward_of_tensor if func is Tensor.backward else _BACKWARD
+        self._is_in_backward = True
+        try:
+            with self:
+                run(*args, **kwargs)
+        finally:
+            self._is_in_backward = False
+
+    def _run_other_pass(self, func: Function, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """Run torch.autograd.grad: its gradients are not the step's, and are not recorded."""
+        note = (
+            "torch.autograd.grad ran inside the step. What it computed with create_graph=True was made by autograd's "
+            "engine, so it stands in the trace as ops without a formula."
+        )
+        if note not in self.trace.notes:
+            self.trace.notes.append(note)
+        earlier, self._is_other_pass = self._is_other_pass, True
+        try:
+            return func(*args, **kwargs)
+        finally:
+            self._is_other_pass = earlier
+
+    def _node_ran(self, op: Op, node: Node) -> None:
+        if self._is_other_pass or op.id in self._backward_ops:
+            return
+        backward = self._new_op(f"{op.name} backward")
+        backward.phase, backward.of, backward.recomputed = "backward", op.id, False
+        backward.module, backward.module_class, backward.call = op.module, op.module_class, op.call
+        backward.source, backward.nodes = op.source, op.nodes
+        self._backward_ops[op.id] = backward
+
+    def _adjoint_arrived(self, value: Value, gradient: Tensor) -> None:
+        if self._is_other_pass:
+            return
+        earlier = value.adjoint
+        if earlier is None:
+            value.kept_adjoint = self._keeper.keep(gradient, len(self.trace.ops))
+            if value.kind == "hidden":
+                value.shape, value.dtype = tuple(gradient.shape), str(gradient.dtype).removeprefix("torch.")
+                value.device = str(gradient.device)
+        elif isinstance(earlier, Tensor):
+            value.kept_adjoint = self._keeper.keep(earlier + gradient, len(self.trace.ops))
+        else:
+            value.kept_adjoint = Missing("it came in several backward passes, of which only statistics are kept")
+
+    def _sent_back(self, use: Use, gradient: Tensor) -> None:
+        if not self._is_other_pass:
+            use.sent.append(self._keeper.keep(gradient, len(self.trace.ops)))
+
+    def _accumulates(self, gradient: Tensor) -> None:
+        self._keeper.will_be_overwritten(gradient, len(self.trace.ops))
+
+
+def _tensors_with_places(
+    args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> list[tuple[tuple[int | str, ...], Tensor]]:
+    found = [(place, part) for place, part in walk(args) if isinstance(part, Tensor)]
+    if kwargs:
+        found += [(place, part) for place, part in walk(dict(kwargs)) if isinstance(part, Tensor)]
+    return found
+
+
+def _changed(taken: list[tuple[tuple[int | str, ...], Tensor]], versions: list[int]) -> list[Tensor]:
+    """Return the arguments that the call wrote over."""
+    pairs = zip(taken, versions, strict=True)
+    return [tensor for (_, tensor), version in pairs if tensor._version != version]
+
+
+def _bases(changed: list[Tensor]) -> list[Tensor]:
+    """Return the tensors that the changed ones are views of: they have changed with them."""
+    return [tensor._base for tensor in changed if tensor._is_view() and tensor._base is not None]
+
+
+def _autocast_dtype() -> str:
+    for device in ("cpu", "cuda"):
+        if torch.is_autocast_enabled(device):
+            return str(torch.get_autocast_dtype(device)).removeprefix("torch.")
+    return ""
+
+
+def _there(state: Tensor | None) -> Tensor:
+    assert state is not None  # noqa: S101  # it was there before the call
+    return state
+
+
+def _opened(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a torch function whose own question "is there a mode?" is answered by no.
+
+    The mode stays on while it runs, and sees the functions that it calls, but not the function itself.
+    """
+    answers = dict(function.__globals__)  # type: ignore[attr-defined]
+    for name in ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic"):
+        if name in answers:
+            answers[name] = _no
+    opened = types.FunctionType(
+        function.__code__,  # type: ignore[attr-defined]
+        answers,
+        function.__name__,
+        function.__defaults__,  # type: ignore[attr-defined]
+        function.__closure__,  # type: ignore[attr-defined]
+    )
+    opened.__kwdefaults__ = function.__kwdefaults__  # type: ignore[attr-defined]
+    return opened
+
+
+def _no(*_args: object, **_kwargs: object) -> bool:
+    return False
+
+
+_BACKWARD = _opened(torch.autograd.backward)
+
+
+def _backward_of_tensor(
+    loss: Tensor, gradient: Any = None, retain_graph: Any = None, create_graph: bool = False, inputs: Any = None
+) -> None:
+    if gradient is None and loss.numel() == 1:
+        with torch._C.DisableTorchFunction():  # autograd would make it itself, as an op in the user's name
+            gradient = torch.ones_like(loss, memory_format=torch.preserve_format)
+    _BACKWARD(loss, gradient, retain_graph, create_graph, inputs=inputs)

@@ -1,0 +1,80 @@
+"""Which line of the user's code led to an op."""
+
+import linecache
+import os
+import sys
+from types import CodeType, FrameType
+
+import torch
+
+from chainrule.trace import Source
+
+_TORCH = os.path.dirname(torch.__file__) + os.sep
+_OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep
+
+# Between a line of PyTorch that says something (nn/modules/linear.py) and the recorder lie some that say nothing.
+_PASSED_OVER = tuple(
+    os.path.join(_TORCH, *parts)
+    for parts in (
+        ("overrides.py",),
+        ("nn", "functional.py"),
+        ("_tensor.py",),
+        ("utils", "_contextlib.py"),
+        ("optim", ""),
+    )
+)
+
+_USER, _LIBRARY, _RECORDER, _SILENT = range(4)
+
+
+class SourceFinder:
+    """Finds the innermost line outside of PyTorch and the recorder; equal places share one `Source`."""
+
+    def __init__(self) -> None:
+        self._kinds: dict[CodeType, int] = {}
+        self._sources: dict[tuple[CodeType, int], Source] = {}
+
+    def here(self) -> Source | None:
+        """Return the line that is running, seen from the code that the recorder was called by.
+
+        When PyTorch's own code stands directly under `record` (a model that is an nn.Sequential), the innermost line
+        of PyTorch is returned: there is no line of the user's.
+        """
+        frame: FrameType | None = sys._getframe(1)
+        library: FrameType | None = None
+        outside = False
+        while frame is not None:
+            kind = self._kind(frame.f_code)
+            if kind == _USER:
+                return self._source(frame)
+            if kind in (_LIBRARY, _SILENT):
+                outside = True
+                library = library or (frame if kind == _LIBRARY else None)
+            elif outside:
+                break
+            frame = frame.f_back
+        return None if library is None else self._source(library)
+
+    def _kind(self, code: CodeType) -> int:
+        kind = self._kinds.get(code)
+        if kind is None:
+            name = code.co_filename
+            kind = self._kinds[code] = _kind_of(name)
+        return kind
+
+    def _source(self, frame: FrameType) -> Source:
+        key = (frame.f_code, frame.f_lineno)
+        source = self._sources.get(key)
+        if source is None:
+            text = linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
+            source = Source(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name, text)
+            self._sources[key] = source
+        return source
+
+
+def _kind_of(file: str) -> int:
+    if file.startswith(_PASSED_OVER) or file.startswith("<frozen") or os.path.basename(file) == "contextlib.py":
+        return _SILENT
+    if file.startswith(_OWN):
+        return _RECORDER
+    return _LIBRARY if file.startswith(_TORCH) else _USER

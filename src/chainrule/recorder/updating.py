@@ -1,0 +1,102 @@
+"""What the optimizer does, by torch's own step hooks: each parameter and its state before and after."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
+from torch.utils.hooks import RemovableHandle
+
+from chainrule.recorder.keeping import Keeper
+from chainrule.trace import Op, Trace, Update, Value
+
+
+class UpdateWatch:
+    """Records optimizer steps; while one runs, `is_stepping` is True and its operations are not recorded.
+
+    Args:
+        trace: gets the updates.
+        keeper: decides what is kept.
+        value_of: returns the value that a parameter is.
+        new_op: makes an op of the update phase with a name.
+    """
+
+    def __init__(
+        self, trace: Trace, keeper: Keeper, value_of: Callable[[Tensor], Value], new_op: Callable[[str], Op]
+    ) -> None:
+        self._trace = trace
+        self._keeper = keeper
+        self._value_of = value_of
+        self._new_op = new_op
+        self._handles: list[RemovableHandle] = []
+        self._begun: list[tuple[Update, Tensor, dict[str, Any]]] = []
+        self.is_stepping = False
+
+    def enter(self) -> None:
+        """Begin to look on."""
+        self._handles.append(register_optimizer_step_pre_hook(self._before))
+        self._handles.append(register_optimizer_step_post_hook(self._after))
+
+    def leave(self) -> None:
+        """Take the hooks away."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+        self._begun.clear()
+        self.is_stepping = False
+
+    def _before(self, optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
+        if self.is_stepping:
+            return
+        with torch._C.DisableTorchFunction(), torch.no_grad():
+            op = self._new_op(type(optimizer).__name__)
+            for group in optimizer.param_groups:
+                settings = {name: value for name, value in group.items() if name != "params"}
+                for parameter in group["params"]:
+                    self._begin(op, optimizer, settings, parameter)
+        self.is_stepping = True
+
+    def _begin(self, op: Op, optimizer: Optimizer, settings: dict[str, Any], parameter: Tensor) -> None:
+        value = self._value_of(parameter)
+        state = optimizer.state.get(parameter, {})
+        if parameter.grad is not None:
+            self._keeper.will_be_overwritten(parameter, op.id)
+        update = Update(
+            parameter=value.name or f"parameter%{value.id}",
+            value=value.id,
+            op=op.id,
+            optimizer=type(optimizer).__name__,
+            hyperparameters=dict(settings),
+            kept_before=value.kept,
+            kept_after=value.kept,
+            kept_gradient=None if parameter.grad is None else self._keeper.keep(parameter.grad, op.id),
+            kept_state_before={name: self._keeper.copy(tensor, op.id) for name, tensor in _tensors(state)},
+        )
+        self._trace.updates.append(update)
+        self._begun.append((update, parameter, state))
+
+    def _after(self, optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
+        with torch._C.DisableTorchFunction(), torch.no_grad():
+            for update, parameter, _ in self._begun:
+                if parameter.grad is None:
+                    continue
+                update.kept_after = self._keeper.keep(parameter, update.op)
+                state = optimizer.state.get(parameter, {})
+                update.kept_state_after = {
+                    name: self._keeper.keep(tensor, update.op) for name, tensor in _tensors(state)
+                }
+        self._begun.clear()
+        self.is_stepping = False
+
+
+def _tensors(state: dict[str, Any]) -> list[tuple[str, Tensor]]:
+    """Return the numbers of an optimizer's state for one parameter as tensors."""
+    found = []
+    for name, entry in state.items():
+        if isinstance(entry, Tensor):
+            found.append((name, entry))
+        elif isinstance(entry, bool | int | float):
+            found.append((name, torch.tensor(entry)))
+    return found
