@@ -1,0 +1,27 @@
+"""All rules, and how one is found by the name of a recorded op."""
+
+from chainrule.ops.activation_rules import ACTIVATIONS
+from chainrule.ops.arithmetic import ARITHMETIC
+from chainrule.ops.moves import MOVES
+from chainrule.ops.products import PRODUCTS
+from chainrule.ops.reductions import REDUCTIONS
+from chainrule.ops.rule import OpRule
+from chainrule.ops.softmax_rules import SOFTMAX
+
+RULES: tuple[OpRule, ...] = (*PRODUCTS, *ARITHMETIC, *ACTIVATIONS, *REDUCTIONS, *SOFTMAX, *MOVES)
+
+_BY_NAME = {name: rule for rule in RULES for name in (*rule.aliases, rule.name)}
+
+
+def rule_for(name: str) -> OpRule | None:
+    """Return the rule for the name of a recorded op, or None when there is none.
+
+    Args:
+        name: torch's function name without prefixes: "linear", "relu_", "iadd", "rsub". The names of in-place and of
+            reflected calls also find the rule of the plain call, where that computes the same.
+    """
+    plain = name.removesuffix("_")
+    for candidate in (name, plain, plain.removeprefix("i"), plain.removeprefix("r")):
+        if candidate in _BY_NAME:
+            return _BY_NAME[candidate]
+    return None

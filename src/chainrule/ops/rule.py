@@ -1,0 +1,441 @@
+"""Rules: what an op computes, as one record with one formula.
+
+A rule has a **formula** for one element of the output, and a **wiring** that says, for a concrete call, which element
+of which input stands in each slot of the formula. The derivative, the printed forms, the numbers, and the formula of
+every single scalar follow from the two.
+
+How to write one, here for `linear`, y = Σₖ x[k]·w[k] + b:
+
+    def _linear(output: Tensor, input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Wiring:
+        rows = numbered(input).unsqueeze(-2)  # tensors of element numbers take the way that the elements take
+        return Wiring(
+            {
+                "input": aligned(rows, (*output.shape, weight.shape[1]), output.dim()),
+                "weight": aligned(numbered(weight), (*output.shape, weight.shape[1]), output.dim()),
+            }
+            | optional("bias", bias, output)
+        )
+
+    OpRule(
+        "linear",
+        Sum(XS[K] * WS[K], (K, 1, N)) + B,
+        {"input": XS[K], "weight": WS[K], "bias": B},
+        _linear,
+    )
+
+- The wiring's parameters are torch's arguments by torch's names, with torch's defaults ("input" is the tensor of a
+  method); its first parameter is the output. `bind` reads them from there.
+- `slots` names the slot of every argument that has a derivative. A plain letter is one element for each output (its
+  places have the shape (outputs,)); a letter with brackets is several (outputs, K). A list of tensors is one argument:
+  its elements are numbered through, one tensor after the other.
+- A place of −1 is a number that is in no input, such as padding; `Wiring.fills` says which, 0 if nothing does.
+- An argument that is a Python number stands in its slot as that number; None stands there as 0.
+- What is no slot (settings such as alpha, masks, class numbers, own indices) is given by the wiring in `numbers`, as a
+  number or as a tensor with the outputs as its first axis.
+- An own index (softmax: y[i] = e^x[i] / Σₖ e^x[k]) is the letter I, with its places in `numbers`.
+- Index letters of nested sums must differ. The largest of several is `Largest`; n is the length of the first array
+  when the wiring does not say otherwise.
+- Where arguments choose between formulas (a reduction, an approximation), `choose` returns another rule.
+- An op that only moves elements (views, indexing, joining) has `move` in place of formula and wiring: the op itself.
+  It is run on element numbers. Anything that `move` does not name by its parameters is the same for all of them.
+
+Add a rule to the tuple of its file; `lookup.py` joins the tuples. Then add its row to the table of its tests
+(tests/ops/cases.py, or a file beside it whose rows test_rules.py joins).
+"""
+
+import inspect
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, partial
+from typing import Any, Literal, final
+
+import torch
+from sympy import Expr, Indexed, IndexedBase, Symbol
+
+from chainrule.errors import UnknownNameError
+from chainrule.formulas import to_latex, to_text
+from chainrule.ops.differentiation import differentiate
+from chainrule.ops.evaluation import Numbers, evaluate
+from chainrule.ops.letters import I, L, M, N, X, Y
+from chainrule.shapes import Bool, Float, Int, Tensor
+
+Arguments = Mapping[str, Any]
+Scalar = Tensor | int | float  # a tensor, or the Python number that stands in its place
+Mask = Callable[[Arguments, Tensor, float], Tensor]
+THRESHOLD = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """Which element of which input stands in each slot, for every output element of a call.
+
+    Attributes:
+        places: for each argument that is a slot, the flat element numbers: shape (outputs,) or (outputs, K, ...).
+        numbers: what stands for the letters that are no slots: a number, or a tensor (outputs,) or (outputs, K, ...).
+        fills: the number at places of −1, by argument; 0 where nothing is said.
+    """
+
+    places: Mapping[str, Tensor] = field(default_factory=dict)
+    numbers: Mapping[Symbol | IndexedBase, Scalar] = field(default_factory=dict)
+    fills: Mapping[str, int | float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Silencer:
+    """How an op can keep a gradient from coming through.
+
+    Attributes:
+        name: such as "ReLU is flat".
+        words: completes "the input is ...": "negative, where ReLU is flat".
+        argument: the input whose gradient is silenced.
+        find: from the bound arguments, the output and the threshold to a mask of the argument's shape.
+    """
+
+    name: str
+    words: str
+    argument: str
+    find: Mask
+
+    def mask(self, arguments: Arguments, output: Tensor, threshold: float = THRESHOLD) -> Bool[Tensor, "..."]:
+        """Return where the local derivative is zero, or below `threshold` of the largest that it can be."""
+        found = self.find(arguments, output, threshold)
+        return found.broadcast_to(arguments[self.argument].shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Hazard:
+    """How an op can make a NaN or an infinity of finite numbers.
+
+    Attributes:
+        name: such as "log of 0".
+        words: completes "the input is ...": "0, where the logarithm is −∞".
+        argument: the input that does it.
+        hits: whether the op's value is hit ("forward"), or only what it sends back ("backward").
+        find: from the bound arguments and the output to a mask of the argument's shape.
+    """
+
+    name: str
+    words: str
+    argument: str
+    hits: Literal["forward", "backward"]
+    find: Callable[[Arguments, Tensor], Tensor]
+
+    def mask(self, arguments: Arguments, output: Tensor) -> Bool[Tensor, "..."]:
+        """Return where it happens."""
+        return self.find(arguments, output).broadcast_to(arguments[self.argument].shape)
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class OpRule:
+    """What an op computes.
+
+    Attributes:
+        name: torch's own function name, such as "linear".
+        formula: one element of the output; None when the op has none (argmax).
+        slots: the letter of each argument that has a derivative: {"input": x[k], "bias": b}.
+        wire: the wiring of a call: (output, torch's arguments by name) → Wiring.
+        aliases: other names for the same call: ("true_divide",).
+        stable: an equal formula that does not overflow, when the formula itself would (softmax).
+        school: the derivative in terms of the output y, by argument, where that is how it is taught: a·(1 − a).
+        move: the op itself, when all it does is to move elements.
+        choose: the rule for given arguments, when they choose between formulas.
+        cuts: why no gradient comes through, as a sentence; "" for all others.
+        silencers: how it can keep a gradient from coming through.
+        hazards: how it can make a NaN or an infinity.
+        note: what the formula does not say.
+    """
+
+    name: str
+    formula: Expr | None
+    slots: Mapping[str, Expr] = field(default_factory=dict)
+    wire: Callable[..., Wiring] | None = None
+    aliases: tuple[str, ...] = ()
+    stable: Expr | None = None
+    school: Mapping[str, Expr] = field(default_factory=dict)
+    move: Callable[..., Any] | None = None
+    choose: Callable[[Arguments], "OpRule"] | None = None
+    cuts: str = ""
+    silencers: tuple[Silencer, ...] = ()
+    hazards: tuple[Hazard, ...] = ()
+    note: str = ""
+
+    # -- what it says ------------------------------------------------------------------------------------------------
+
+    def chosen(self, arguments: Arguments) -> "OpRule":
+        """Return the rule for these arguments: itself, unless they choose between formulas."""
+        return self.choose(arguments) if self.choose else self
+
+    @property
+    def left_side(self) -> Expr:
+        """The letter of the output: y, or y[i] when the formula has an index of its own."""
+        return IndexedBase("y", real=True)[I] if self.formula is not None and self.formula.has(I) else Y
+
+    def text(self) -> str:
+        """Return the formula as text: "y = Σₖ x[k]·w[k] + b"; "" when there is none."""
+        return "" if self.formula is None else f"{to_text(self.left_side)} = {to_text(self.formula)}"
+
+    def latex(self) -> str:
+        """Return the formula as LaTeX; "" when there is none."""
+        return "" if self.formula is None else f"{to_latex(self.left_side)} = {to_latex(self.formula)}"
+
+    def slot(self, argument: str) -> Expr:
+        """Return the letter of an argument as its derivative names it: x, w[k], or x[m] where k is summed over.
+
+        Raises:
+            UnknownNameError: the formula has no such argument.
+        """
+        return _differentiated(self, self._known(argument))[0]
+
+    def derivative(self, argument: str) -> Expr:
+        """Return the derivative of the formula by an argument's slot, such as x[k] for linear's weight.
+
+        Raises:
+            UnknownNameError: the formula has no such argument.
+        """
+        return _differentiated(self, self._known(argument))[1]
+
+    def derivative_text(self, argument: str) -> str:
+        """Return the derivative as text: "∂y/∂w[k] = x[k]"."""
+        slot, derivative = _differentiated(self, self._known(argument))
+        return f"∂{to_text(self.left_side)}/∂{to_text(slot)} = {to_text(derivative)}"
+
+    def derivative_latex(self, argument: str) -> str:
+        """Return the derivative as LaTeX."""
+        slot, derivative = _differentiated(self, self._known(argument))
+        return rf"\frac{{\partial {to_latex(self.left_side)}}}{{\partial {to_latex(slot)}}} = {to_latex(derivative)}"
+
+    def school_text(self, argument: str) -> str:
+        """Return the derivative in terms of the output: "∂y/∂x = y·(1 − y)"; "" where it has no such form."""
+        if argument not in self.school:
+            return ""
+        slot = _lettered(self.slots[argument])
+        return f"∂{to_text(self.left_side)}/∂{to_text(slot)} = {to_text(self.school[argument])}"
+
+    # -- what it gives -----------------------------------------------------------------------------------------------
+
+    @property
+    def parameters(self) -> tuple[inspect.Parameter, ...]:
+        """The arguments of a call, by torch's names and with torch's defaults."""
+        return _parameters(self)
+
+    def wiring(self, arguments: Arguments, output: Tensor, number: int = 0) -> Wiring:
+        """Return which elements stand in the slots of a call.
+
+        Args:
+            arguments: as `bind` returns them.
+            output: the output of the call.
+            number: which output, where there are several.
+        """
+        return _moved(self, arguments, number) if self.move else _wired(self, arguments, output)
+
+    def forward(self, arguments: Arguments, output: Tensor, number: int = 0) -> Float[Tensor, "..."]:
+        """Return the formula's values for every output element, in float64 and of the output's shape."""
+        if self.formula is None:
+            raise _no_formula(self)
+        wiring = self.wiring(arguments, output, number)
+        formula = self.formula if self.stable is None else self.stable
+        return evaluate(formula, _numbers(self, wiring, arguments, output)).reshape(output.shape)
+
+    def local(
+        self, argument: str, arguments: Arguments, output: Tensor, number: int = 0, school: bool = False
+    ) -> tuple[Int[Tensor, "outputs ..."], Float[Tensor, "outputs ..."]]:
+        """Return the local derivatives by one argument, with the elements that they belong to.
+
+        Args:
+            argument: such as "weight".
+            arguments: as `bind` returns them.
+            output: the output of the call.
+            number: which output, where there are several.
+            school: whether to compute the form in terms of the output.
+
+        Returns:
+            For every output element the flat element numbers of the argument that it takes (−1: none), and ∂y/∂ each
+            of them. An element may occur several times; then its derivative is the sum.
+        """
+        wiring = self.wiring(arguments, output, number)
+        slot = self.slots[self._known(argument)]
+        derivative = self.school[argument] if school else _raw_derivative(self, argument)
+        free = _letters(slot)
+        places = wiring.places[argument]
+        values = evaluate(derivative, _numbers(self, wiring, arguments, output), free)
+        return places, torch.where(places >= 0, values.expand(places.shape), 0.0)
+
+    def jacobian(
+        self, argument: str, arguments: Arguments, output: Tensor, number: int = 0, school: bool = False
+    ) -> Float[Tensor, "outputs inputs"]:
+        """Return ∂output/∂argument as a matrix over flat element numbers; for small calls."""
+        places, values = self.local(argument, arguments, output, number, school)
+        count = flat(arguments[argument]).numel()
+        result = torch.zeros(output.numel(), count + 1, dtype=torch.float64)
+        result.scatter_add_(1, places.reshape(output.numel(), -1) % (count + 1), values.reshape(output.numel(), -1))
+        return result[:, :count]
+
+    def _known(self, argument: str) -> str:
+        if argument in self.slots and self.formula is not None:
+            return argument
+        raise UnknownNameError(
+            what=f"The formula of {self.name} has no derivative by '{argument}'.",
+            where=self.name,
+            found=argument,
+            expected="one of " + ", ".join(self.slots) if self.slots else "no argument",
+        )
+
+
+def moving(name: str, move: Callable[..., Any], *, argument: str = "input", **more: Any) -> OpRule:
+    """Return the rule of an op that only moves elements: y = x.
+
+    Args:
+        name: torch's function name.
+        move: the op itself, with torch's arguments by torch's names.
+        argument: the argument whose elements are moved: a tensor, or a list of tensors.
+        **more: further fields of the rule.
+    """
+    return OpRule(name, X, {argument: X}, move=move, **more)
+
+
+def flat(argument: Any) -> Tensor:
+    """Return the elements of a tensor, or of several one after the other, as one vector."""
+    if isinstance(argument, Tensor):
+        return argument.reshape(-1)
+    return torch.cat([tensor.reshape(-1) for tensor in argument])
+
+
+def numbered(tensor: Tensor, start: int = 0) -> Tensor:
+    """Return a tensor's element numbers in the tensor's shape, counted from `start`."""
+    return torch.arange(start, start + tensor.numel()).reshape(tensor.shape)
+
+
+def numbered_through(tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Return the element numbers of several tensors, counted on from one to the next."""
+    starts = itertools.accumulate((tensor.numel() for tensor in tensors), initial=0)
+    return tuple(numbered(tensor, start) for tensor, start in zip(tensors, starts, strict=False))
+
+
+def aligned(places: Tensor, shape: tuple[int, ...] | torch.Size, outputs: int | None = None) -> Tensor:
+    """Broadcast element numbers to a shape, and make its first axis run over the outputs.
+
+    Args:
+        places: element numbers; any tensor.
+        shape: the output's shape, with the axes of the indices behind it.
+        outputs: how many of its axes are the output's; all of them unless it is said.
+    """
+    places = places.broadcast_to(shape)
+    split = len(shape) if outputs is None else outputs
+    return places.reshape(math.prod(shape[:split]), *shape[split:])
+
+
+def optional(argument: str, tensor: Any, output: Tensor) -> dict[str, Tensor]:
+    """Return the places of an argument that broadcasts to the output; nothing when it is a number or None."""
+    return {argument: aligned(numbered(tensor), output.shape)} if isinstance(tensor, Tensor) else {}
+
+
+def _lettered(slot: Expr) -> Expr:
+    return slot.base[_letters(slot)] if isinstance(slot, Indexed) else slot
+
+
+def _letters(slot: Expr) -> tuple[Symbol, ...]:
+    return (M, L)[: len(slot.indices)] if isinstance(slot, Indexed) else ()
+
+
+@cache
+def _raw_derivative(rule: OpRule, argument: str) -> Expr:
+    assert rule.formula is not None  # noqa: S101  # asked before
+    return differentiate(rule.formula, _lettered(rule.slots[argument]), tuple(rule.slots.values()))
+
+
+@cache
+def _differentiated(rule: OpRule, argument: str) -> tuple[Expr, Expr]:
+    # ∂y/∂w[k] = x[k] reads better than ∂y/∂w[m] = x[m]; but not where k is summed over in the derivative.
+    derivative, slot = _raw_derivative(rule, argument), rule.slots[argument]
+    lettered = _lettered(slot)
+    own = slot.indices if isinstance(slot, Indexed) else ()
+    if own and not any(derivative.has(index) for index in own) and I not in own and rule.left_side == Y:
+        back = dict(zip(_letters(slot), own, strict=True))
+        return slot, derivative.subs(back)
+    return lettered, derivative
+
+
+@cache
+def _parameters(rule: OpRule) -> tuple[inspect.Parameter, ...]:
+    described = rule.move or rule.wire
+    if described is None:
+        return ()
+    parameters = tuple(inspect.signature(described).parameters.values())
+    return parameters if rule.move else parameters[1:]
+
+
+def _wired(rule: OpRule, arguments: Arguments, output: Tensor) -> Wiring:
+    if rule.wire is None:
+        raise _no_formula(rule)
+    wiring: Wiring = call(partial(rule.wire, output), arguments)
+    fixed = {
+        symbol: 0.0 if arguments.get(argument) is None else float(arguments[argument])
+        for argument, symbol in rule.slots.items()
+        if argument not in wiring.places and not isinstance(arguments.get(argument), Tensor)
+    }
+    return Wiring(wiring.places, {**fixed, **wiring.numbers}, wiring.fills)
+
+
+def _moved(rule: OpRule, arguments: Arguments, number: int) -> Wiring:
+    assert rule.move is not None  # noqa: S101  # asked before
+    (argument,) = rule.slots
+    source = arguments[argument]
+    made = call(
+        rule.move, {**arguments, argument: numbered(source) if isinstance(source, Tensor) else numbered_through(source)}
+    )
+    places = made if isinstance(made, Tensor) else tuple(made)[number]
+    return Wiring({argument: places.reshape(-1)})
+
+
+def call(function: Callable[..., Any], arguments: Arguments) -> Any:
+    """Call a function with arguments by name, those before a variadic one by position."""
+    positional: list[Any] = []
+    named: dict[str, Any] = {}
+    parameters = inspect.signature(function).parameters.values()
+    is_variadic = any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters)
+    for parameter in parameters:
+        if parameter.name not in arguments:
+            continue
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            positional += arguments[parameter.name]
+        elif is_variadic and parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
+            positional.append(arguments[parameter.name])
+        else:
+            named[parameter.name] = arguments[parameter.name]
+    return function(*positional, **named)
+
+
+def _numbers(rule: OpRule, wiring: Wiring, arguments: Arguments, output: Tensor) -> Numbers:
+    scalars: dict[Symbol, Scalar] = {Y: output.reshape(-1).to(torch.float64)}
+    arrays: dict[IndexedBase, Tensor] = {}
+    for argument, places in wiring.places.items():
+        source = output if argument == "output" else arguments[argument]
+        slot = IndexedBase("y", real=True)[M] if argument == "output" else rule.slots[argument]
+        values = _gathered(flat(source).detach().to(torch.float64), places, wiring.fills.get(argument, 0.0))
+        if isinstance(slot, Indexed):
+            arrays[slot.base] = values
+        else:
+            scalars[slot] = values
+    for letter, number in wiring.numbers.items():
+        if isinstance(letter, IndexedBase):
+            arrays[letter] = torch.as_tensor(number)
+        else:
+            scalars[letter] = number
+    if N not in scalars and arrays:
+        scalars[N] = float(next(iter(arrays.values())).shape[1])
+    return Numbers(scalars, arrays, output.numel())
+
+
+def _gathered(elements: Tensor, places: Tensor, fill: float) -> Tensor:
+    return torch.cat([elements, elements.new_tensor([fill])])[places]  # −1 is the last
+
+
+def _no_formula(rule: OpRule) -> UnknownNameError:
+    return UnknownNameError(
+        what=f"{rule.name} has no formula for its values.",
+        where=rule.name,
+        cause=rule.cuts,
+    )
