@@ -13,7 +13,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 # torch has no public way to set a mode aside and take it up again within hooks.
-from torch.overrides import _pop_mode as pop_mode  # type: ignore[attr-defined]
+from torch.overrides import _pop_mode as pop_mode
 from torch.overrides import _push_mode as push_mode
 
 _DYNAMO = "torch._dynamo"  # imported by torch.compile; importing it here would cost seconds
@@ -61,7 +61,7 @@ class CompiledModules:
         if why_opaque(module):
             if not self._running:
                 self.leave()
-                pop_mode()
+                pop_mode()  # type: ignore[no-untyped-call]
                 self.set_aside = True
             self._running.append(module)
 
@@ -70,6 +70,6 @@ class CompiledModules:
         if self._running and self._running[-1] is module:
             self._running.pop()
             if not self._running:
-                push_mode(self._mode)
+                push_mode(self._mode)  # type: ignore[no-untyped-call]
                 self.enter()
                 self.set_aside = False

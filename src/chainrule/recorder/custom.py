@@ -20,7 +20,7 @@ from chainrule.trace import Source
 _APPLY = torch.autograd.Function.apply.__func__.__code__  # type: ignore[attr-defined]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class CustomCall:
     """One call of a Function's `apply`.
 

@@ -25,20 +25,85 @@ class Role(Enum):
 
 # Tensors come out of these, or versions change, and yet nothing is computed.
 _SKIPPED = frozenset(
-    "requires_grad_ retain_grad register_hook register_post_accumulate_grad_hook size dim stride numel ndimension "
-    "is_floating_point is_complex is_contiguous element_size nelement __len__ __hash__ __repr__ __format__ __str__ "
-    "storage_offset untyped_storage storage data_ptr get_device is_same_size is_pinned is_shared is_inference "
-    "is_signed is_set_to has_names _is_view _make_subclass _has_compatible_shallow_copy_type __reduce_ex__ __dir__ "
-    "_record_function_enter_new _record_function_exit _set_grad_enabled grad as_subclass".split()
+    {
+        "requires_grad_",
+        "retain_grad",
+        "register_hook",
+        "register_post_accumulate_grad_hook",
+        "size",
+        "dim",
+        "stride",
+        "numel",
+        "ndimension",
+        "is_floating_point",
+        "is_complex",
+        "is_contiguous",
+        "element_size",
+        "nelement",
+        "__len__",
+        "__hash__",
+        "__repr__",
+        "__format__",
+        "__str__",
+        "storage_offset",
+        "untyped_storage",
+        "storage",
+        "data_ptr",
+        "get_device",
+        "is_same_size",
+        "is_pinned",
+        "is_shared",
+        "is_inference",
+        "is_signed",
+        "is_set_to",
+        "has_names",
+        "_is_view",
+        "_make_subclass",
+        "_has_compatible_shallow_copy_type",
+        "__reduce_ex__",
+        "__dir__",
+        "_record_function_enter_new",
+        "_record_function_exit",
+        "_set_grad_enabled",
+        "grad",
+    }
 )
 _SHOWN_PROPERTIES = frozenset(("T", "mT", "H", "mH", "data", "real", "imag"))
 _DECISIONS = frozenset(
-    "item __bool__ __float__ __int__ __index__ __complex__ __contains__ tolist numpy __array__ __dlpack__ equal "
-    "allclose is_nonzero".split()
+    {
+        "item",
+        "__bool__",
+        "__float__",
+        "__int__",
+        "__index__",
+        "__complex__",
+        "__contains__",
+        "tolist",
+        "numpy",
+        "__array__",
+        "__dlpack__",
+        "equal",
+        "allclose",
+        "is_nonzero",
+    }
 )
 _IN_PLACE_OPERATORS = frozenset(
-    "__setitem__ __iadd__ __isub__ __imul__ __itruediv__ __ifloordiv__ __imod__ __ipow__ __iand__ __ior__ __ixor__ "
-    "__ilshift__ __irshift__ __imatmul__".split()
+    {
+        "__setitem__",
+        "__iadd__",
+        "__isub__",
+        "__imul__",
+        "__itruediv__",
+        "__ifloordiv__",
+        "__imod__",
+        "__ipow__",
+        "__iand__",
+        "__ior__",
+        "__ixor__",
+        "__ilshift__",
+        "__irshift__",
+        "__imatmul__",
+    }
 )
 _RUNNING_STATISTICS = {"batch_norm": (1, 2), "instance_norm": (1, 2)}
 _HOMES = ((torch.nn.functional, "torch.nn.functional"), (torch, "torch"), (Tensor, "torch.Tensor"))
@@ -103,18 +168,6 @@ def _look_at(function: Function) -> FunctionFacts:
     owner = getattr(function, "__self__", None)
     accessor = own in ("__get__", "__set__", "__delete__")
     raw = str(getattr(owner, "__name__", "")) if accessor else own
-    role = Role.OP
-    if accessor:
-        if raw not in _SHOWN_PROPERTIES:
-            role = Role.SKIP
-    elif raw in _SKIPPED:
-        role = Role.SKIP
-    elif raw in _DECISIONS:
-        role = Role.DECISION
-    elif function is Tensor.backward or function is torch.autograd.backward:
-        role = Role.BACKWARD
-    elif function is torch.autograd.grad:
-        role = Role.GRADIENTS
     overwrites = raw in _IN_PLACE_OPERATORS or (raw.endswith("_") and not raw.endswith("__"))
     inplace = None
     if isinstance(function, FunctionType):
@@ -125,12 +178,30 @@ def _look_at(function: Function) -> FunctionFacts:
         if own == "__set__"
         else raw.strip("_") + ("_" if overwrites and not raw.endswith("__") else ""),
         full_name=_full_name(function, own, raw, accessor),
-        role=role,
+        role=_role(function, raw, accessor),
         overwrites_first=overwrites,
         inplace_position=inplace,
         overwritten=_RUNNING_STATISTICS.get(raw, ()),
         sets_data=own == "__set__" and raw == "data",
     )
+
+
+def _short_name(raw: str, own: str, overwrites: bool) -> str:
+    if own == "__set__":
+        return f"{raw} ="
+    return raw.strip("_") + ("_" if overwrites and not raw.endswith("__") else "")
+
+
+def _role(function: Function, raw: str, accessor: bool) -> Role:
+    if function is Tensor.backward or function is torch.autograd.backward:
+        return Role.BACKWARD
+    if function is torch.autograd.grad:
+        return Role.GRADIENTS
+    if accessor:
+        return Role.OP if raw in _SHOWN_PROPERTIES else Role.SKIP
+    if raw in _SKIPPED:
+        return Role.SKIP
+    return Role.DECISION if raw in _DECISIONS else Role.OP
 
 
 def _full_name(function: Function, own: str, raw: str, accessor: bool) -> str:

@@ -24,13 +24,22 @@ def edge_of(tensor: Tensor) -> Edge | None:
         return None
     if tensor.grad_fn is not None:
         return tensor.grad_fn, tensor.output_nr
-    edge = get_gradient_edge(tensor)  # a leaf: the node that accumulates into .grad
+    try:
+        edge = get_gradient_edge(tensor)  # a leaf: the node that accumulates into .grad
+    except AssertionError:  # a view that was taken inside no_grad says that it requires a gradient, and has no edge
+        return None
     return edge.node, edge.output_nr
 
 
 def is_leaf_node(node: Node) -> bool:
     """Return whether a node accumulates the gradient of a leaf."""
     return hasattr(node, "variable")
+
+
+def leaf_of(node: Node) -> Tensor:
+    """Return the leaf whose gradient a node accumulates."""
+    leaf: Tensor = node.variable  # type: ignore[attr-defined]  # AccumulateGrad has it; torch types every node alike
+    return leaf
 
 
 class GradientGraph:
@@ -84,7 +93,6 @@ class GradientGraph:
         op: Op,
         outputs: Iterable[Edge],
         inputs: dict[Edge, list[Use]],
-        first: int,
         leaf: Callable[[Tensor], Value],
         hidden: Callable[[Op, Node], Value],
     ) -> None:
@@ -94,8 +102,6 @@ class GradientGraph:
             op: the op, whose `inputs` get further uses when it takes values that are not among its arguments.
             outputs: the edges of its outputs.
             inputs: the edges of its arguments before the call, with the uses that stand for them.
-            first: the sequence number that autograd would give the next node, before the call; nodes below it are not
-                this op's. `0` for an opaque op: everything up to the next known value is its.
             leaf: returns the value of a leaf that is met on the way.
             hidden: makes a value for an edge inside of an earlier op.
         """
@@ -111,25 +117,24 @@ class GradientGraph:
             seen.add(node)
             self._owners.setdefault(node, op)
             names.append(node.name())
-            for slot, edge in enumerate(node.next_functions):
-                if edge[0] is None:
+            for slot, (below, number) in enumerate(node.next_functions):
+                if below is None:
                     continue
+                edge = (below, number)
                 known = inputs.get(edge)
                 if known is not None:
                     self.add_use(self._free_use(known), node, slot)
                 elif edge in own:
                     self._note_extra(op, self.values[edge], "self", node, slot)
-                    waiting.append(edge[0])
+                    waiting.append(below)
                 elif edge in self.values:
                     inputs[edge] = [self._note_extra(op, self.values[edge], "hidden", node, slot)]
-                elif is_leaf_node(edge[0]):
-                    inputs[edge] = [self._note_extra(op, leaf(edge[0].variable), "hidden", node, slot)]
-                elif edge[0]._sequence_nr() >= first:  # type: ignore[attr-defined]
-                    waiting.append(edge[0])
-                elif edge[0] in self._owners and self._owners[edge[0]] is not op:
+                elif is_leaf_node(below):
+                    inputs[edge] = [self._note_extra(op, leaf(leaf_of(below)), "hidden", node, slot)]
+                elif self._owners.get(below, op) is not op:
                     self._share(op, edge, node, slot, hidden)
                 else:
-                    waiting.append(edge[0])  # made where the recorder does not look (another thread): part of this op
+                    waiting.append(below)  # made by this op, or before it where nobody looked: part of this op
         op.nodes = tuple(dict.fromkeys(names))
 
     def _note_extra(self, op: Op, value: Value, place: str, node: Node, slot: int) -> Use:
@@ -172,9 +177,10 @@ class GradientGraph:
 
             def look_before(_arrived: tuple[Any, ...]) -> None:
                 alive = graph()
-                if alive is not None and node.variable.grad is not None:
+                gradient = leaf_of(node).grad
+                if alive is not None and gradient is not None:
                     with torch._C.DisableTorchFunction():
-                        alive._accumulates(node.variable.grad)
+                        alive._accumulates(gradient)
 
             self._handles[node].append(node.register_prehook(look_before))
 

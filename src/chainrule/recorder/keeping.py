@@ -65,7 +65,7 @@ class Keeper:
             return
         memory = tensor.untyped_storage()
         self._bytes += memory.nbytes()
-        copy = memory.clone()  # once, however many views of it are values
+        copy = memory.clone()  # type: ignore[no-untyped-call]  # once, however many views of it are values
         for held in current:
             old = held.tensor
             held.tensor = torch.empty(0, dtype=old.dtype, device=old.device)

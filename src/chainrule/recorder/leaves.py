@@ -43,7 +43,6 @@ def named_tensors(structure: object, kind: str) -> list[tuple[Tensor, str]]:
     for place, part in walk(structure):
         if isinstance(part, Tensor):
             first, *rest = place
-            found.append(
-                (part, (first if isinstance(first, str) else f"{kind}[{first}]") + "".join(f"[{key}]" for key in rest))
-            )
+            name = first if isinstance(first, str) else f"{kind}[{first}]"
+            found.append((part, name + "".join(f"[{key}]" for key in rest)))
     return found

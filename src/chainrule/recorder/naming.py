@@ -12,7 +12,7 @@ def name_values(trace: Trace) -> None:
         if value.name:
             continue
         if value.producer is None:
-            base = value.kind
+            base: str = value.kind
         else:
             op = trace.ops[value.producer]
             base = f"{op.module}.{op.name}" if op.module else op.name

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import Node
 from torch.overrides import TorchFunctionMode
 
+from chainrule.errors import ChainruleError
 from chainrule.recorder.bounds import bounds_of
 from chainrule.recorder.compiled import CompiledModules, why_opaque
 from chainrule.recorder.custom import CustomCalls
@@ -48,12 +49,11 @@ from chainrule.trace import (
 BYTE_BUDGET = 4 * 2**30
 _NAMED_LEAVES = ("parameter", "buffer", "input", "target")
 # Nodes by which torch says that a tensor is part of one that was written over: views of it, made anew.
-_VIEWS = frozenset(
-    f"{name}Backward{number}"
-    for name in "AsStrided Select Slice View T Transpose Permute Expand Unsqueeze Squeeze Alias ReshapeAlias Diagonal "
-    "Unfold Split SplitWithSizes Unbind UnsafeView Chunk".split()
-    for number in range(3)
-) | {"CopySlices"}
+_VIEW_NODES = (
+    "AsStrided", "Select", "Slice", "View", "T", "Transpose", "Permute", "Expand", "Unsqueeze", "Squeeze", "Alias",
+    "ReshapeAlias", "Diagonal", "Unfold", "Split", "SplitWithSizes", "Unbind", "UnsafeView",
+)  # fmt: skip
+_VIEWS = {f"{name}Backward{number}" for name in _VIEW_NODES for number in range(3)} | {"CopySlices"}
 
 
 @final
@@ -104,11 +104,17 @@ class Recorder(TorchFunctionMode):
         self._phase: Phase = "forward"
         self._is_in_backward = False
         self._is_other_pass = False
+        self._is_finished = False
         self._depth = 0
 
     # -- on and off
 
     def __enter__(self) -> Self:
+        if self._is_finished:
+            raise ChainruleError(
+                what="A Recorder records one block of code, and this one has done so.",
+                next_step="Make another one: `with Recorder(model) as recorder:`",
+            )
         self._depth += 1
         if self._depth == 1:
             self._compiled.enter()
@@ -134,17 +140,26 @@ class Recorder(TorchFunctionMode):
             if value.kind in _NAMED_LEAVES and isinstance(value.data, Tensor):
                 # The user's next step writes over these; activations are nobody's but the trace's.
                 self._keeper.will_be_overwritten(value.data, len(trace.ops))
-        self._graph.close()
-        self._tensors.clear()
-        self._custom.clear()
-        self._opaque_inputs.clear()
-        self._keeper.forget_memory()
         trace.left_out = self._keeper.left_out
         for path, outputs in self._returned.items():
             note = trace.modules.get(path)
             if note is not None:
                 trace.modules[path] = ModuleNote(note.class_name, note.training, tuple(outputs))
         name_values(trace)
+        hooked = [value.name for value in self._tensors.hooked.values()]
+        if hooked:
+            trace.notes.append(
+                f"Hooks of the user's run on the gradient of {', '.join(hooked)}. What they change is in the adjoint, "
+                "and not in the contributions that add up to it."
+            )
+        self._graph.close()
+        self._tensors.clear()
+        self._custom.clear()
+        self._keeper.forget_memory()
+        # The parts know the recorder and the recorder knows them: such a circle would keep the trace's tensors alive
+        # until Python looks for circles, which it does by the number of objects and not by their bytes.
+        del self._graph, self._tensors, self._modules, self._compiled, self._updates, self._custom, self._keeper
+        self._is_finished = True
 
     def name(self, structure: object, kind: Literal["input", "target"]) -> None:
         """Make known that tensors (one, or nested in tuples, lists and dictionaries) are the step's inputs or targets.
@@ -193,7 +208,6 @@ class Recorder(TorchFunctionMode):
         device = taken[0][1].device if taken else torch.device(kwargs.get("device") or "cpu")
         generator = kwargs.get("generator")
         before = random_state(device, generator)
-        first = torch.autograd._get_sequence_nr()  # type: ignore[attr-defined]
         result = func(*args, **kwargs)
         made = [part for _, part in walk(result) if isinstance(part, Tensor)]
         changed = _changed(taken, versions)
@@ -216,7 +230,7 @@ class Recorder(TorchFunctionMode):
             for edge, use in zip(edges, op.inputs, strict=True):
                 if edge is not None:
                     incoming.setdefault(edge, []).append(use)
-            self._graph.link(op, outgoing, incoming, first, self._tensors.value_of, self._add_hidden)
+            self._graph.link(op, outgoing, incoming, self._tensors.value_of, self._add_hidden)
         return result
 
     def _add_uses(self, op: Op, places: list[tuple[int | str, ...]], values: list[Value]) -> None:
@@ -305,8 +319,8 @@ class Recorder(TorchFunctionMode):
         else:
             op = self._new_op(node.name().removesuffix("0").removesuffix("Backward"))
             op.opaque = (
-                f"Nothing was seen to be called: autograd's node {node.name()} was made outside of Python, on another "
-                "thread or in the engine."
+                f"Nothing was seen to be called: autograd's node {node.name()} was made where the recorder does not "
+                "look, inside torch.func, by compiled code, on another thread or by autograd's engine."
             )
         taken = _tensors_with_places(arguments, {})
         values = [self._tensors.value_of(part) for _, part in taken]
@@ -320,7 +334,7 @@ class Recorder(TorchFunctionMode):
             part_edge = self._tensors.edge(part)
             if part_edge is not None:
                 incoming.setdefault(part_edge, []).append(use)
-        self._graph.link(op, [edge], incoming, 0, self._tensors.value_of, self._add_hidden)
+        self._graph.link(op, [edge], incoming, self._tensors.value_of, self._add_hidden)
         return value
 
     def _add_hidden(self, op: Op, node: Node) -> Value:
@@ -371,7 +385,8 @@ class Recorder(TorchFunctionMode):
     def _run_backward(self, func: Function, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         """Run the backward pass with the recorder on, so that what is computed again in it is recorded."""
         root = next((part for _, part in walk(args) if isinstance(part, Tensor)), None)
-        if root is not None:
+        is_nested = self._is_in_backward  # a reentrant checkpoint runs a backward pass inside the backward pass
+        if root is not None and not is_nested:
             self.trace.loss = self._tensors.value_of(root).id
         run = _backward_of_tensor if func is Tensor.backward else _BACKWARD
         self._is_in_backward = True
@@ -379,7 +394,7 @@ class Recorder(TorchFunctionMode):
             with self:
                 run(*args, **kwargs)
         finally:
-            self._is_in_backward = False
+            self._is_in_backward = is_nested
 
     def _run_other_pass(self, func: Function, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Run torch.autograd.grad: its gradients are not the step's, and are not recorded."""
@@ -396,7 +411,7 @@ class Recorder(TorchFunctionMode):
             self._is_other_pass = earlier
 
     def _node_ran(self, op: Op, node: Node) -> None:
-        if self._is_other_pass or op.id in self._backward_ops:
+        if self._is_other_pass or self._updates.is_stepping or op.id in self._backward_ops:
             return
         backward = self._new_op(f"{op.name} backward")
         backward.phase, backward.of, backward.recomputed = "backward", op.id, False
@@ -405,7 +420,7 @@ class Recorder(TorchFunctionMode):
         self._backward_ops[op.id] = backward
 
     def _adjoint_arrived(self, value: Value, gradient: Tensor) -> None:
-        if self._is_other_pass:
+        if self._is_other_pass or self._updates.is_stepping:
             return
         earlier = value.adjoint
         if earlier is None:
@@ -419,7 +434,7 @@ class Recorder(TorchFunctionMode):
             value.kept_adjoint = Missing("it came in several backward passes, of which only statistics are kept")
 
     def _sent_back(self, use: Use, gradient: Tensor) -> None:
-        if not self._is_other_pass:
+        if not (self._is_other_pass or self._updates.is_stepping):
             use.sent.append(self._keeper.keep(gradient, len(self.trace.ops)))
 
     def _accumulates(self, gradient: Tensor) -> None:
@@ -468,13 +483,13 @@ def _opened(function: Callable[..., Any]) -> Callable[..., Any]:
         if name in answers:
             answers[name] = _no
     opened = types.FunctionType(
-        function.__code__,  # type: ignore[attr-defined]
+        function.__code__,
         answers,
         function.__name__,
-        function.__defaults__,  # type: ignore[attr-defined]
-        function.__closure__,  # type: ignore[attr-defined]
+        function.__defaults__,
+        function.__closure__,
     )
-    opened.__kwdefaults__ = function.__kwdefaults__  # type: ignore[attr-defined]
+    opened.__kwdefaults__ = function.__kwdefaults__
     return opened
 
 

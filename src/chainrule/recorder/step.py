@@ -64,7 +64,8 @@ def record(
     buffers = {name: buffer.detach().clone() for name, buffer in model.named_buffers()}
 
     def compute_loss(twin: nn.Module, inputs: Any = inputs, targets: Any = targets, loss_fn: Any = loss_fn) -> Tensor:
-        return _loss_of(_call(twin, inputs), loss_fn, targets)
+        loss: Tensor = _loss_of(_call(twin, inputs), loss_fn, targets)
+        return loss
 
     if optimizer is not None:
         optimizer.zero_grad()
@@ -80,7 +81,7 @@ def record(
             loss = compute_loss(model)
             _refuse_unless_scalar(loss)
             if loss.requires_grad:
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]
                 if optimizer is not None:
                     _update(optimizer, model, compute_loss, loss)
             else:
@@ -166,10 +167,10 @@ def _update(optimizer: Optimizer, model: nn.Module, compute_loss: Callable[[nn.M
         with torch.enable_grad():
             optimizer.zero_grad()
             again = compute_loss(model)
-            again.backward()
+            again.backward()  # type: ignore[no-untyped-call]
         return again
 
-    optimizer.step(look_again)
+    optimizer.step(look_again)  # type: ignore[arg-type]  # torch says float, and takes a tensor
 
 
 def _about(model: nn.Module, loss_fn: object, optimizer: Optimizer | None) -> dict[str, str | int | float]:

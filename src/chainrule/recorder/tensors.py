@@ -37,6 +37,9 @@ class TensorTable:
         graph: learns their edges.
         names: the kind and name of known leaves, by `id`; they live as long as the recording.
         unseen: makes the op of a tensor that something made which the recorder does not see.
+
+    Attributes:
+        hooked: the values on whose gradient a hook of the user's runs.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class TensorTable:
         self._names = names
         self._unseen = unseen
         self._known: dict[int, _Known] = {}
+        self.hooked: dict[int, Value] = {}
 
     def name(self, tensor: Tensor, kind: ValueKind, name: str) -> None:
         """Give a leaf its kind and name, unless it has them."""
@@ -76,6 +80,8 @@ class TensorTable:
         earlier: Value | None = None
         if known is not None and known.tensor() is tensor:
             if known.version == tensor._version and known.edge == edge:
+                if tensor._backward_hooks:
+                    self.hooked[known.value.id] = known.value
                 return known.value
             earlier = known.value
         if edge is not None:

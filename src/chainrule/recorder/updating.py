@@ -47,21 +47,24 @@ class UpdateWatch:
         self._begun.clear()
         self.is_stepping = False
 
-    def _before(self, optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
+    def _before(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         if self.is_stepping:
             return
+        closure = bool(args[1:] or kwargs)  # args[0] is the optimizer
+        if closure:
+            self._trace.notes.append("The optimizer evaluates the loss itself (closure); its passes are not recorded.")
         with torch._C.DisableTorchFunction(), torch.no_grad():
             op = self._new_op(type(optimizer).__name__)
             for group in optimizer.param_groups:
                 settings = {name: value for name, value in group.items() if name != "params"}
                 for parameter in group["params"]:
-                    self._begin(op, optimizer, settings, parameter)
+                    self._begin(op, optimizer, settings, parameter, closure)
         self.is_stepping = True
 
-    def _begin(self, op: Op, optimizer: Optimizer, settings: dict[str, Any], parameter: Tensor) -> None:
+    def _begin(self, op: Op, optimizer: Optimizer, settings: dict[str, Any], parameter: Tensor, closure: bool) -> None:
         value = self._value_of(parameter)
         state = optimizer.state.get(parameter, {})
-        if parameter.grad is not None:
+        if parameter.grad is not None or closure:
             self._keeper.will_be_overwritten(parameter, op.id)
         update = Update(
             parameter=value.name or f"parameter%{value.id}",
