@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from chainrule.documents import Graph, GraphEdge, GraphGroup, GraphNode
-from chainrule.render.graph_text import FRAME_TITLE, LABEL, box_size, text_width
+from chainrule.render.graph_text import LABEL, box_size, fitted, frame_title_width, text_width
 
 MARGIN: Final = 16.0
 FRAME_PADDING: Final = 16.0
@@ -21,6 +21,9 @@ _COLUMN_GAP: Final = 26.0
 _LAYER_GAP: Final = 34.0
 _LINE_GAP: Final = 12.0  # between two arrows that pass a layer side by side
 _SWEEPS: Final = 12
+_SETTLING: Final = 18  # sweeps in which a layer looks at one neighbour; afterwards it looks at both
+_SMOOTHING: Final = 24
+_ASIDE: Final = 0.05  # how much less arrows without a number (targets, masks) pull at boxes than others do
 _STRAIGHT: Final = 6.0  # how much more a bend in a long arrow is avoided than one at a box
 
 Point = tuple[float, float]
@@ -70,11 +73,12 @@ class PlacedArrow:
 
 @dataclass(frozen=True, slots=True)
 class PlacedLabel:
-    """The text beside an arrow: where it begins, and the height of its middle."""
+    """The text beside an arrow, to its right or left: where it begins or ends, and the height of its middle."""
 
     text: str
     x: float
     y: float
+    is_left: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,13 +238,14 @@ class _Link:
 
     start: _Slot
     end: _Slot
+    is_main: bool
     start_offset: float = 0.0
     end_offset: float = 0.0
 
     @property
     def weight(self) -> float:
-        loose = (self.start.end is None) + (self.end.end is None)
-        return (1.0, 2.0, _STRAIGHT)[loose]
+        passing = (self.start.end is None) + (self.end.end is None)
+        return (1.0, 2.0, _STRAIGHT)[passing] * (1.0 if self.is_main else _ASIDE)
 
 
 class _Level:
@@ -305,12 +310,19 @@ class _Level:
             if segment.start.kind == segment.end.kind == "child" and place[start] < place[end]:
                 above[end].append(start)
                 below[start].append(end)
-        fed = {segment.end.key for segment in self._segments}
         ranks: dict[str, int] = {}
         for key in children:
             ranks[key] = 1 + max((ranks[other] for other in above[key]), default=0)
+        # What hangs together with the rest only by what it is used for, a target say, stands just above its use.
+        loose: set[str] = set()
+        fed = {segment.end.key for segment in self._segments if segment.start.kind == "in"}
         for key in children:
-            if key not in fed and below[key]:
+            if key not in fed and all(
+                not above[other] or (other in loose and len(set(below[other])) == 1) for other in above[key]
+            ):
+                loose.add(key)
+        for key in reversed(children):
+            if key in loose and below[key]:
                 ranks[key] = min(ranks[other] for other in below[key]) - 1
         lowest = min(ranks.values(), default=1)
         return {key: rank - lowest + 1 for key, rank in ranks.items()}
@@ -330,20 +342,20 @@ class _Level:
         for segment in sorted(self._segments, key=lambda part: self._slots[part.end].layer):
             start, end = self._slots[segment.start], self._slots[segment.end]
             if end.layer <= start.layer:  # against the order: drawn straight, and no part of the layers
-                self.routes.append((segment, [_Link(start, end)]))
+                self.routes.append((segment, [_Link(start, end, segment.value is not None)]))
                 continue
             lane = lanes.setdefault((segment.start, segment.carried), [])
             while len(lane) < end.layer - start.layer - 1:
                 last = lane[-1].end if lane else start
                 passing = _Slot(None, 0.0, 0.0, last.layer + 1)
                 self._layers[passing.layer].append(passing)
-                lane.append(self._join(last, passing))
+                lane.append(self._join(last, passing, segment))
             used = lane[: end.layer - start.layer - 1]
-            self.routes.append((segment, [*used, self._join(used[-1].end if used else start, end)]))
+            self.routes.append((segment, [*used, self._join(used[-1].end if used else start, end, segment)]))
 
     @staticmethod
-    def _join(start: _Slot, end: _Slot) -> _Link:
-        link = _Link(start, end)
+    def _join(start: _Slot, end: _Slot, segment: _Segment) -> _Link:
+        link = _Link(start, end, segment.value is not None)
         start.after.append(link)
         end.before.append(link)
         return link
@@ -397,9 +409,12 @@ class _Level:
             if slot.end is None or slot.end.kind != "child" or slot.end.key in self._inner:
                 continue
             arriving = sorted(slot.before, key=lambda link: places[id(link.start)])
+            step = min(28.0, 0.7 * slot.width / max(len(arriving), 1))
+            main = [number for number, link in enumerate(arriving) if link.is_main]
+            # Arrows that carry a gradient go straight into the middle, others beside them.
+            middle = sum(main) / len(main) if main and len(arriving) <= 4 else (len(arriving) - 1) / 2
             for number, link in enumerate(arriving):
-                step = min(28.0, 0.7 * slot.width / max(len(arriving), 1))
-                link.end_offset = (number - (len(arriving) - 1) / 2) * step
+                link.end_offset = (number - middle) * step
 
     def _leaving(self, slot: _Slot, segment: _Segment) -> float:
         if slot.end is None or slot.end.kind != "child":
@@ -416,10 +431,10 @@ class _Level:
             for number, slot in enumerate(layer):
                 x += self._gap(layer, number)
                 slot.x = x
-        for sweep in range(24):
-            is_down = sweep % 2 == 0
+        for sweep in range(_SETTLING + _SMOOTHING):
+            is_down, is_smoothing = sweep % 2 == 0, sweep >= _SETTLING
             for layer in self._layers if is_down else reversed(self._layers):
-                self._settle(layer, use_before=is_down or sweep > 18, use_after=not is_down or sweep > 18)
+                self._settle(layer, use_before=is_down or is_smoothing, use_after=not is_down or is_smoothing)
         left = min((slot.x - slot.width / 2 for layer in self._layers for slot in layer), default=0.0)
         right = max((slot.x + self._right(slot) for layer in self._layers for slot in layer), default=0.0)
         pad = 0.0 if self._key == _ROOT else FRAME_PADDING
@@ -429,7 +444,7 @@ class _Level:
         self.width = right - left + 2 * pad
         if self._key != _ROOT:
             group = self._tree.groups[self._key]
-            wanted = text_width(group.title, FRAME_TITLE, is_bold=True) + text_width(group.subtitle, LABEL) + 40
+            wanted = frame_title_width(group) + 2 * FRAME_PADDING
             if wanted > self.width:
                 for layer in self._layers:
                     for slot in layer:
@@ -442,7 +457,7 @@ class _Level:
             return slot.width / 2
         offset = max(link.start_offset for link in slot.after)
         texts = [text for (node, _), text in self._tree.labels.items() if node == slot.end.key]
-        return max(slot.width / 2, offset + max((text_width(text, LABEL) for text in texts), default=0.0) + 10)
+        return max(slot.width / 2, offset + max((text_width(fitted(text), LABEL) for text in texts), default=0.0) + 10)
 
     def _gap(self, layer: Sequence[_Slot], number: int) -> float:
         """Return the least distance between the middles of a slot and the one to its left."""
@@ -520,6 +535,7 @@ class _Placing:
         self._frames: list[PlacedFrame] = []
         self._arrows: list[PlacedArrow] = []
         self._labels: dict[_ValueKey, PlacedLabel] = {}
+        self._written: set[tuple[str, _End, str]] = set()
 
     def plan(self) -> GraphPlan:
         root = self._levels[_ROOT]
@@ -555,7 +571,7 @@ class _Placing:
     @staticmethod
     def _title_place(level: _Level, group: GraphGroup) -> float:
         """Return where a title stands in its frame: at the left, or at the right when an arrow comes in there."""
-        width = text_width(group.title, FRAME_TITLE, is_bold=True) + text_width(group.subtitle, LABEL) + 8
+        width = frame_title_width(group)
         ports = [slot.x for slot in level._slots.values() if slot.end and slot.end.kind == "in"]
         left, right = 10.0, level.width - width - 10.0
         if any(left - 4 < port < left + width + 4 for port in ports) and right > left:
@@ -579,8 +595,21 @@ class _Placing:
         points.append((end_x, origin[1] + self._top(level, last)))
         points = [point for number, point in enumerate(points) if number == 0 or point != points[number - 1]]
         self._arrows.append(PlacedArrow(tuple(points), segment.value, segment.has_head, segment.note))
-        text = self._tree.labels.get(segment.carried, "")
-        if text and segment.carried not in self._labels and segment.start.key == segment.carried[0]:
-            # In front of a bend the arrow is still upright, so that its label stands clear of it.
-            bottom = points[0][1] + min(11.0, 0.45 * _LAYER_GAP)
-            self._labels[segment.carried] = PlacedLabel(text, points[0][0] + 6, bottom)
+        self._write_label(segment, points)
+
+    def _write_label(self, segment: _Segment, points: Sequence[Point]) -> None:
+        """Put a label beside its arrow where it leaves its box, or where it arrives when several leave that box."""
+        text, box = self._tree.labels.get(segment.carried, ""), segment.carried[0]
+        if not text or segment.carried in self._labels or segment.start.key != box:
+            return
+        if sum(node == box for node, _ in self._tree.labels) > 1:
+            if (box, segment.end, text) in self._written:  # q, k and v of one shape: once is enough
+                return
+            self._written.add((box, segment.end, text))
+            (x, y), (before, _) = points[-1], points[-2]
+            self._labels[segment.carried] = PlacedLabel(text, x + (8 if before <= x else -8), y - 13, before > x)
+            return
+        (x, y), after = points[0], next((x for x, _ in points if x != points[0][0]), points[0][0])
+        # On the side that the arrow turns away from.
+        is_left = after > x + 1
+        self._labels[segment.carried] = PlacedLabel(text, x - 6 if is_left else x + 6, y + 11, is_left)

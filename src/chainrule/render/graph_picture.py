@@ -45,7 +45,8 @@ def graph_svg(graph: Graph) -> str:
     title_width = text_width(graph.title, 15.0, is_bold=True) + 2 * MARGIN
     top = 34.0 if graph.title else 0.0
     bottom = _LEGEND_HEIGHT if graph.scale else 0.0
-    width = math.ceil(max(plan.width, title_width, 360.0 if graph.scale else 0.0))
+    scale_width = text_width(graph.scale, graph_text.LABEL) + 2 * MARGIN if graph.scale else 0.0
+    width = math.ceil(max(plan.width, title_width, scale_width))
     height = math.ceil(plan.height + top + bottom)
     shift = (width - plan.width) / 2
     parts = [
@@ -191,7 +192,9 @@ def _arrow(arrow: PlacedArrow, scale: _Scale) -> str:
 
 
 def _label(label: PlacedLabel) -> str:
-    return _write(fitted(label.text), label.x, label.y + 3.5, graph_text.LABEL, QUIET_INK, halo="#ffffff")
+    text = fitted(label.text)
+    x = label.x - text_width(text, graph_text.LABEL) if label.is_left else label.x
+    return _write(text, x, label.y + 3.5, graph_text.LABEL, QUIET_INK, halo="#ffffff")
 
 
 def _box(box: PlacedBox, scale: _Scale) -> Iterable[str]:

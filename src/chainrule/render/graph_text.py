@@ -8,7 +8,7 @@ import unicodedata
 from functools import lru_cache
 from typing import Final
 
-from chainrule.documents import GraphNode
+from chainrule.documents import GraphGroup, GraphNode
 from chainrule.render.plain_text import printable_line, shortened
 
 TITLE: Final = 13.0
@@ -29,7 +29,7 @@ _WIDE: Final = frozenset("mwMW@%∂→←")
 @lru_cache(maxsize=4096)
 def text_width(text: str, size: float, *, is_bold: bool = False) -> float:
     """Return about how wide a text is at a font size, rather too much than too little."""
-    ems = sum(_ems(character) for character in fitted(text))
+    ems = sum(_ems(character) for character in printable_line(text))
     return ems * size * (1.13 if is_bold else 1.0)
 
 
@@ -40,12 +40,12 @@ def fitted(text: str) -> str:
 
 def box_size(node: GraphNode) -> tuple[float, float]:
     """Return the width and height of a node's box."""
-    head = text_width(node.title, TITLE, is_bold=True)
+    head = text_width(fitted(node.title), TITLE, is_bold=True)
     if node.subtitle:
-        head += GAP + text_width(node.subtitle, SUBTITLE)
+        head += GAP + text_width(fitted(node.subtitle), SUBTITLE)
     label = label_width(node)
-    rows = [label + text_width(text, LINE) for _, text in node.lines]
-    width = max(64.0, head, *rows) if rows else max(64.0, head)
+    rows = [label + text_width(fitted(text), LINE) for _, text in node.lines]
+    width = max(64.0, head, *rows)
     below = len(node.lines) * LINE_HEIGHT + (4.0 if node.lines else 0.0)
     sides = 2 * PADDING + (8.0 if node.shape == "value" else 4.0)
     return width + sides, TITLE_HEIGHT + 2 * 6.0 + below
@@ -53,8 +53,14 @@ def box_size(node: GraphNode) -> tuple[float, float]:
 
 def label_width(node: GraphNode) -> float:
     """Return how wide the labels of a node's lines are, with the gap after them."""
-    widths = [text_width(label, LINE) for label, _ in node.lines if label]
+    widths = [text_width(fitted(label), LINE) for label, _ in node.lines if label]
     return max(widths) + GAP if widths else 0.0
+
+
+def frame_title_width(group: GraphGroup) -> float:
+    """Return how wide a frame's title and subtitle are together."""
+    title = text_width(fitted(group.title), FRAME_TITLE, is_bold=True)
+    return title + GAP + text_width(fitted(group.subtitle), LABEL)
 
 
 def _ems(character: str) -> float:

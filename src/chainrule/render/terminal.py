@@ -165,7 +165,7 @@ def _block(block: Block, paper: _Paper) -> Iterator[RenderableType]:
             for number, entry in enumerate(block.entries):
                 if number and (entry.facts or block.entries[number - 1].facts):
                     yield Text("")
-                yield from _entry(entry, paper)
+                yield from _entry(entry, paper, has_marks=any(other.mark for other in block.entries))
         case Callout():
             grid = Grid.grid(padding=(0, 2, 0, 0))
             grid.add_column(no_wrap=True)
@@ -192,10 +192,10 @@ def _caption(caption: str, paper: _Paper) -> Iterator[RenderableType]:
 # Entries
 
 
-def _entry(entry: Entry, paper: _Paper) -> Iterator[RenderableType]:
+def _entry(entry: Entry, paper: _Paper, *, has_marks: bool) -> Iterator[RenderableType]:
     mark = paper.line(entry.mark, "dim")
     grid = Grid.grid(padding=(0, 2, 0, 0))
-    grid.add_column(no_wrap=True, min_width=_MARK_WIDTH)
+    grid.add_column(no_wrap=True, min_width=_MARK_WIDTH if has_marks else 0)
     grid.add_column(overflow="fold")
     head = paper.line(entry.title, "bold")
     if entry.flow:
