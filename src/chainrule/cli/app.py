@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
@@ -28,6 +28,7 @@ app = App(
         "  chainrule train digits          a built-in task\n"
         "  chainrule train my-task.toml    a task of your own\n"
         "  chainrule train --help          what else it takes\n"
+        "  chainrule record digits         one step, with every operation and its numbers\n"
         "  chainrule --version             versions, and the devices found"
     ),
     help_format="plaintext",
@@ -92,6 +93,71 @@ def train(
     from chainrule.cli.training import Flags, run_training
 
     return run_training(task, changes or {}, (output, resume), Flags(tensorboard, json, quiet))
+
+
+@app.command(help_epilogue="")
+def record(
+    task: str | None = None,
+    /,
+    *,
+    step: int | None = None,
+    keep: Literal["values", "statistics"] | None = None,
+    output: Annotated[Path | None, Parameter(alias="-o")] = None,
+    page: Path | None = None,
+    graph: Path | None = None,
+    parquet: Path | None = None,
+    module: str = "",
+    depth: int | None = None,
+    json: Flag = False,
+    changes: Changes = None,
+) -> int:
+    """Record one training step, and show every operation of it with its numbers.
+
+    For each op of forward and loss: what it took and made, its adjoint
+    (∂loss/∂value), and what each use of a value sends back. Then the backward
+    pass, and the update of every parameter as a sum of terms.
+
+    Examples:
+      chainrule record
+      chainrule record digits --step 100
+      chainrule record digits --page step.html --graph step.svg
+      chainrule record digits -o step.safetensors
+      chainrule record step.safetensors --module hidden1
+
+    Modules of larger models are folded; --depth and --module open them:
+      chainrule record my-task.toml --depth 2
+      chainrule record my-task.toml --module layers.0.attention
+
+    Any key of the task can be changed, as for `chainrule train`:
+      chainrule record iris --seed 3 --optimizer.lr 0.1
+
+    Parameters
+    ----------
+    task
+        A TOML file, the name of a built-in example, or a trace that was saved; two-two-two when not given.
+    step
+        Which step; step K begins after K updates, which are trained as always and not recorded. 0 when not given.
+    keep
+        "values" keeps tensors; "statistics" keeps mean, spread, least and largest of each. values when not given.
+    output
+        Save the trace to this .safetensors file.
+    page
+        Write all of it as one HTML page, with the graph.
+    graph
+        Write the graph as a picture to this .svg file.
+    parquet
+        Write the table of all ops to this .parquet file.
+    module
+        Show the inside of this module only.
+    depth
+        Open modules down to this level; as deep as it stays readable when not given.
+    json
+        Print the result as one JSON object, and nothing else, on standard output.
+    """
+    from chainrule.cli.recording import Files, Recording, View, run_recording
+
+    files = Files(output, page, graph, parquet)
+    return run_recording(task, changes or {}, Recording(step, keep), files, View(depth, module, json))
 
 
 @app.command(help_epilogue="")

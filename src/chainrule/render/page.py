@@ -188,6 +188,7 @@ def _table(table: Table) -> str:
         f'<th scope="col"{kind}>{_text(column.header)}</th>'
         for column, kind in zip(table.columns, classes, strict=True)
     )
+    head = f"<thead><tr>{head}</tr></thead>\n" if any(column.header for column in table.columns) else ""
     body = "\n".join(_row(table, row, classes) for row in table.rows)
     empty = "" if table.rows else '<p class="empty">no rows</p>'
     caption = f"<figcaption>{_text(table.caption)}</figcaption>" if table.caption else ""
@@ -195,7 +196,7 @@ def _table(table: Table) -> str:
     # The box scrolls, so it must be reachable with the keyboard and needs a name of its own.
     return (
         f'<figure><div class="table" tabindex="0" role="region" aria-label="{name}">\n<table>\n'
-        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>{empty}</div>{caption}</figure>"
+        f"{head}<tbody>\n{body}\n</tbody>\n</table>{empty}</div>{caption}</figure>"
     )
 
 

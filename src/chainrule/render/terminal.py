@@ -202,7 +202,7 @@ def _entry(entry: Entry, paper: _Paper, *, has_marks: bool) -> Iterator[Renderab
         head.append("  ").append_text(paper.line(entry.flow))
     grid.add_row(mark, head)
     inner = Grid.grid(padding=(0, 2, 0, 0))
-    inner.add_column(overflow="fold", max_width=max(paper.width // 3, 8))
+    inner.add_column(overflow="fold", max_width=max(paper.width // 2 - _MARK_WIDTH, 8))
     inner.add_column(overflow="fold")
     for label, text in entry.facts:
         inner.add_row(paper.line(label, "dim"), paper.text(text))

@@ -174,9 +174,10 @@ def _arguments(op: Op) -> str:
 
 
 def _plain(argument: Any) -> Any:
-    """Return an argument that holds no tensor, else None."""
+    """Return an argument that holds no tensor and says something, else None."""
     leaves = [leaf for _, leaf in walk(argument)]
-    return None if any(isinstance(leaf, ValueRef) or leaf is None for leaf in leaves) else argument
+    is_silent = any(isinstance(leaf, ValueRef) or leaf is None or leaf is False for leaf in leaves)
+    return None if is_silent else argument
 
 
 def _argument(argument: Any) -> str:

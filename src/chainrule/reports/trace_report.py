@@ -134,10 +134,10 @@ def _summary(trace: Trace) -> Table:
         ("parameters", f"{numbers:,} in {count_of(len(parameters), 'tensor')}" if parameters else "none"),
         ("kept", kept),
     ]
-    shown = {"model": "", "loss": ""}
     for name, fact in trace.about.items():
-        if name not in shown:
-            rows.append((name, f"{fact:.3g}" if isinstance(fact, float) else str(fact)))
+        label = {"model": "", "loss": "loss function"}.get(name, name)
+        if label:
+            rows.append((label, f"{fact:.3g}" if isinstance(fact, float) else str(fact)))
     return Table((Column(""), Column("")), tuple(rows))
 
 

@@ -1,0 +1,145 @@
+"""`chainrule record`: one step of a task, or a trace that was saved, on the terminal and in files."""
+
+from collections.abc import Mapping
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from sys import stderr, stdout
+
+from rich.console import Console
+from rich.text import Text
+
+from chainrule.cli.exit_codes import DONE
+from chainrule.cli.json_output import print_json
+from chainrule.cli.training import DEFAULT_TASK
+from chainrule.errors import OutputError, TaskError
+from chainrule.files import write_atomically
+from chainrule.render.graph_picture import graph_svg
+from chainrule.render.page import page_html
+from chainrule.render.terminal import print_document
+from chainrule.reports.trace_graph import trace_graph
+from chainrule.reports.trace_report import trace_document
+from chainrule.reports.trace_summary import summary_dict
+from chainrule.reports.trace_tree import check_module
+from chainrule.tasks import load_task
+from chainrule.trace import Keep, Trace
+from chainrule.training.recorded_step import record_step
+
+_TRACE_SUFFIX = ".safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """Which step is recorded; None where the command line does not say."""
+
+    step: int | None
+    keep: Keep | None
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What of it is printed."""
+
+    depth: int | None
+    module: str
+    json: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Where it is written."""
+
+    trace: Path | None
+    page: Path | None
+    graph: Path | None
+    parquet: Path | None
+
+
+def run_recording(
+    source: str | None, changes: Mapping[str, str], recording: Recording, files: Files, view: View
+) -> int:
+    """Record one step, or read one that was saved; print it, and write what is asked for.
+
+    Args:
+        source: a task or the file of a trace; the worked example when None.
+        changes: values of the task's keys, as they were typed.
+        recording: --step and --keep.
+        files: --output, --page, --graph and --parquet.
+        view: --depth, --module and --json.
+
+    Raises:
+        ChainruleError: the task or the file cannot be used, or a file cannot be written.
+    """
+    _check_suffixes(files)
+    trace = _trace(source, changes, recording, view.json)
+    check_module(trace, view.module)
+    written = _write(trace, files, view)
+    if view.json:
+        print_json({**summary_dict(trace), "files": written})
+        return DONE
+    console = Console(highlight=False)
+    print_document(trace_document(trace, module=view.module, depth=view.depth, with_graph=False), console)
+    lines = [f"{name}: {path}" for name, path in written.items()] or [_hint(source)]
+    console.print(Text("\n" + "\n".join(lines)), soft_wrap=True)
+    return DONE
+
+
+def _hint(source: str | None) -> str:
+    name = DEFAULT_TASK if source is None else source
+    return f"As a page with a picture: chainrule record {name} --page step.html"
+
+
+def _trace(source: str | None, changes: Mapping[str, str], recording: Recording, is_json: bool) -> Trace:
+    if source is not None and _is_trace(source):
+        given = ["--step"] * (recording.step is not None) + ["--keep"] * (recording.keep is not None)
+        given += [f"--{key}" for key in changes]
+        if given:
+            raise TaskError(
+                what="A trace that was saved is shown as it is.",
+                found=f"{source} with {given[0]}",
+                expected=f"a task beside {given[0]}",
+            )
+        return Trace.load(source)
+    task = load_task(DEFAULT_TASK if source is None else source, changes)
+    # What a user's module prints must not stand before the JSON.
+    with redirect_stdout(stderr if is_json else stdout):
+        return record_step(task, recording.step or 0, recording.keep or "values")
+
+
+def _is_trace(source: str) -> bool:
+    return Path(source).suffix == _TRACE_SUFFIX
+
+
+def _check_suffixes(files: Files) -> None:
+    wanted = (
+        (files.trace, _TRACE_SUFFIX, "--output", "A trace"),
+        (files.page, ".html", "--page", "A page"),
+        (files.graph, ".svg", "--graph", "A graph"),
+        (files.parquet, ".parquet", "--parquet", "A table"),
+    )
+    for path, suffix, option, what in wanted:
+        if path is not None and path.suffix != suffix:
+            raise OutputError(
+                what=f"{what} is written to a file that ends with {suffix}.",
+                where=option,
+                found=path.name,
+                expected=f"a name such as {path.stem or 'step'}{suffix}",
+            )
+
+
+def _write(trace: Trace, files: Files, view: View) -> dict[str, str]:
+    written: dict[str, str] = {}
+    if files.trace is not None:
+        trace.save(files.trace)
+        written["trace"] = str(files.trace)
+    if files.page is not None:
+        document = trace_document(trace, module=view.module, depth=view.depth)
+        write_atomically(files.page, page_html(document).encode())
+        written["page"] = str(files.page)
+    if files.graph is not None:
+        write_atomically(files.graph, graph_svg(trace_graph(trace, view.module)).encode())
+        written["graph"] = str(files.graph)
+    if files.parquet is not None:
+        trace.write_parquet(files.parquet)
+        written["parquet"] = str(files.parquet)
+    return written
