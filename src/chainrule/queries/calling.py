@@ -22,6 +22,8 @@ _HOMES: tuple[tuple[str, Any], ...] = (
     ("torch.Tensor.", torch.Tensor),
     ("torch.", torch),
 )
+# Functions that call the user's modules, which may write to their buffers: what they did stands in the trace itself.
+_RUN_USER_CODE = frozenset({"torch.utils.checkpoint.CheckpointFunction"})
 
 
 def call_again(trace: Trace, op: Op, replaced: Mapping[int, Tensor] | None = None) -> tuple[Tensor, ...]:
@@ -73,7 +75,7 @@ def function_of(op: Op) -> Callable[..., Any]:
     Raises:
         RunAgainError: there is nothing to call.
     """
-    if op.run is not None:
+    if op.run is not None and op.function not in _RUN_USER_CODE:
         return op.run
     if op.opaque:
         raise RunAgainError(what=f"The op {op.name} cannot be run again.", where=where_of(op), cause=op.opaque)
