@@ -6,6 +6,7 @@
     ├── ShapeError             tensors that PyTorch would broadcast or refuse
     ├── UserModuleError        the user's own module failed; carries the user's traceback
     ├── CheckpointError        a checkpoint that is truncated, of another task or of another version
+    ├── TraceFileError         a file that does not hold a trace, or not all of it
     ├── OutputError            a file that cannot be written
     ├── DeviceError            a device or precision that this machine does not have
     ├── UnknownNameError       a name that is not in a list of known names
@@ -129,6 +130,10 @@ class UserModuleError(ChainruleError):
 
 class CheckpointError(ChainruleError):
     """A checkpoint that cannot be used: truncated, of another task, or of another version."""
+
+
+class TraceFileError(ChainruleError):
+    """A file that cannot be read as a trace: of something else, damaged, or of another version."""
 
 
 class OutputError(ChainruleError):

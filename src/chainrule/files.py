@@ -7,12 +7,24 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from chainrule.errors import OutputError
 
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write `data` to `path`, so that `path` holds either what it held before or all of `data`.
+
+    Raises:
+        OutputError: the folder cannot be written or the disk is full; nothing is left behind.
+    """
+    with replacing(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Give a file to write to that takes the place of `path` when the block ends, unless it ends with an error.
 
     The bytes go to a new file in the same folder, are flushed to the disk and renamed. Missing folders are made.
 
@@ -24,7 +36,7 @@ def write_atomically(path: Path, data: bytes) -> None:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.", suffix=".part")
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(data)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             _give_usual_permissions(name)

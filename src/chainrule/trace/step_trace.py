@@ -1,16 +1,27 @@
 """A trace: everything that one training step did."""
 
+import importlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, final
 
 from chainrule.documents import Shown
 from chainrule.errors import UnknownNameError, nearest
+from chainrule.shapes import Tensor
+from chainrule.trace.numbers import Statistics
 from chainrule.trace.ops import Op, Phase, Source
 from chainrule.trace.updates import Update
 from chainrule.trace.values import Value
 
+if TYPE_CHECKING:
+    import polars
+
 Keep = Literal["values", "statistics"]
+
+# Loaded when a trace is saved or made a table: they need libraries that a first trace must not wait for.
+_FILES = "chainrule.trace.files"
+_TABLES = "chainrule.trace.tables"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +76,7 @@ class Recipe:
 
 
 @final
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Trace(Shown):
     """Everything that one training step did. Read it; do not change it.
 
@@ -94,6 +105,65 @@ class Trace(Shown):
     about: dict[str, str | int | float] = field(default_factory=dict)
     left_out: LeftOut | None = None
     recipe: Recipe | None = None
+
+    def __repr__(self) -> str:
+        model = self.modules[""].class_name if "" in self.modules else "nothing"
+        loss = self.values[self.loss].data if self.loss is not None else None
+        end = "no loss"
+        if isinstance(loss, Tensor) and loss.numel() == 1:
+            end = f"loss {loss.item():.4g}"
+        elif isinstance(loss, Statistics):
+            end = f"loss {loss.mean:.4g}"
+        elif loss is not None:
+            end = "its loss is missing"
+        return f"Trace({model}, {len(self.ops)} ops, {len(self.values)} values, {end})"
+
+    def save(self, path: str | Path) -> None:
+        """Write the trace to one file, which `Trace.load` reads on any machine.
+
+        The file holds no code: `recipe` and `Op.run` are not stored. What an op was called with and has no form in
+        JSON is stored as text; sparse tensors are stored with their zeros, and a note says so.
+
+        Raises:
+            OutputError: the file cannot be written; what stood there before is still there.
+        """
+        importlib.import_module(_FILES).write_trace(self, Path(path))
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Trace":
+        """Read a trace that `save` wrote. Nothing of the file is executed, and its tensors are on the CPU.
+
+        Raises:
+            TraceFileError: the file is not there, is something else, is damaged or is of another version.
+        """
+        trace: Trace = importlib.import_module(_FILES).read_trace(Path(path))
+        return trace
+
+    def to_polars(self) -> "polars.DataFrame":
+        """Return a table with one row for each op; `chainrule.trace.tables` lists its columns."""
+        table: polars.DataFrame = importlib.import_module(_TABLES).ops_table(self)
+        return table
+
+    def uses_table(self) -> "polars.DataFrame":
+        """Return a table with one row for each use of a value: what it sends back of the value's adjoint."""
+        table: polars.DataFrame = importlib.import_module(_TABLES).uses_table(self)
+        return table
+
+    def to_pandas(self) -> Any:
+        """Return the table of `to_polars` as a pandas.DataFrame.
+
+        Raises:
+            MissingExtraError: pandas is not installed.
+        """
+        return importlib.import_module(_TABLES).pandas_table(self)
+
+    def write_parquet(self, path: str | Path) -> None:
+        """Write the table of `to_polars` as a Parquet file.
+
+        Raises:
+            OutputError: the file cannot be written; what stood there before is still there.
+        """
+        importlib.import_module(_TABLES).write_parquet(self, Path(path))
 
     def ops_in(self, phase: Phase) -> Iterator[Op]:
         """Yield the ops of one phase, in order."""
