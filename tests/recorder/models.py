@@ -5,7 +5,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
-import timm_without_torchvision_kernels  # noqa: F401
+import torchvision_kernels  # noqa: F401
 import torch
 from torch import Tensor, nn
 from torch.nn import functional

@@ -7,8 +7,9 @@ read that finds another version says that the number was overwritten; it never r
 import weakref
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from chainrule.recorder.arena import Arena, arena_for
 from chainrule.trace import Held, Keep, Kept, LeftOut, Missing, Statistics
 from chainrule.trace.reduction import statistics_of
 
@@ -29,6 +30,7 @@ class Keeper:
         self._bytes = 0
         self._storages: dict[int, list[Held]] = {}
         self._recent: dict[int, tuple[weakref.ref[Tensor], int, Statistics]] = {}
+        self._arena: Arena | None = None
         self.left_out: LeftOut | None = None
 
     def keep(self, tensor: Tensor, op: int, bounds: tuple[float, float] | None = None) -> Kept:
@@ -55,6 +57,13 @@ class Keeper:
         """Return a copy of a tensor that will change, or its statistics."""
         return self._copied(tensor, op, None) if self._keeps_tensors else self._statistics(tensor, None)
 
+    def expect_copies(self, model: nn.Module, tensors: list[Tensor]) -> None:
+        """Make room at once for copies of many tensors of a model's step."""
+        dense = [tensor for tensor in tensors if tensor.device.type == "cpu" and tensor.layout is torch.strided]
+        size = sum(tensor.nbytes for tensor in dense)
+        if self._keeps_tensors and size and (self._budget is None or self._bytes + size <= self._budget):
+            self._arena = arena_for(model, dense)
+
     def will_be_overwritten(self, tensor: Tensor, op: int) -> None:
         """Copy every value that lies in the memory of a tensor, because something is about to write there."""
         if is_wrapped(tensor) or tensor.layout is not torch.strided or not self._keeps_tensors:
@@ -65,6 +74,10 @@ class Keeper:
             return
         memory = tensor.untyped_storage()
         self._bytes += memory.nbytes()
+        if len(current) == 1:
+            current[0].tensor = self._clone(current[0].tensor)
+            current[0].version = current[0].tensor._version
+            return
         copy = memory.clone()  # type: ignore[no-untyped-call]  # once, however many views of it are values
         for held in current:
             old = held.tensor
@@ -76,12 +89,17 @@ class Keeper:
         """Forget which memory is whose, when the recording is over."""
         self._storages.clear()
         self._recent.clear()
+        self._arena = None
 
     def _copied(self, tensor: Tensor, op: int, bounds: tuple[float, float] | None) -> Kept:
         if not self._has_room(0 if tensor.is_sparse else tensor.nbytes, op):
             return self._statistics(tensor, bounds)
-        copy = tensor.detach().clone()
+        copy = self._clone(tensor.detach())
         return Held(copy, copy._version)
+
+    def _clone(self, tensor: Tensor) -> Tensor:
+        copy = None if self._arena is None else self._arena.copy(tensor)
+        return tensor.clone() if copy is None else copy
 
     def _has_room(self, size: int, op: int) -> bool:
         if self._budget is not None and self._bytes + size > self._budget:

@@ -18,6 +18,7 @@ from torch.autograd.graph import Node
 from torch.overrides import TorchFunctionMode
 
 from chainrule.errors import ChainruleError
+from chainrule.recorder.arguments import tensors_in, tensors_of, with_refs
 from chainrule.recorder.bounds import bounds_of
 from chainrule.recorder.compiled import CompiledModules, why_opaque
 from chainrule.recorder.custom import CustomCalls
@@ -42,8 +43,6 @@ from chainrule.trace import (
     Use,
     Value,
     ValueRef,
-    rebuild,
-    walk,
 )
 
 BYTE_BUDGET = 4 * 2**30
@@ -98,7 +97,7 @@ class Recorder(TorchFunctionMode):
         self._tensors = TensorTable(self.trace, self._keeper, self._graph, leaf_names(model, loss_fn), self._add_unseen)
         self._compiled = CompiledModules(self)
         self._custom = CustomCalls(self._sources.here)
-        self._updates = UpdateWatch(self.trace, self._keeper, self._tensors.value_of, self._new_update_op)
+        self._updates = UpdateWatch(model, self.trace, self._keeper, self._tensors.value_of, self._new_update_op)
         self._backward_ops: dict[int, Op] = {}
         self._opaque_inputs: dict[nn.Module, tuple[Any, ...]] = {}
         self._phase: Phase = "forward"
@@ -195,29 +194,28 @@ class Recorder(TorchFunctionMode):
 
     def _record(self, func: Function, facts: FunctionFacts, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Run an operation and write down what it took, what it made and what it wrote over."""
-        taken = _tensors_with_places(args, kwargs)
+        taken = tensors_in(args, kwargs)
         values = [self._tensors.value_of(tensor) for _, tensor in taken]
         edges = [self._tensors.edge(tensor) for _, tensor in taken]
         versions = [tensor._version for _, tensor in taken]
         number = len(self.trace.ops)
         for target in facts.written_over(args, kwargs):
-            for _, tensor in walk(target):
-                if isinstance(tensor, Tensor):
-                    self._keeper.will_be_overwritten(tensor, number)
+            for tensor in tensors_of(target):
+                self._keeper.will_be_overwritten(tensor, number)
         gradients_on = torch.is_grad_enabled()
         device = taken[0][1].device if taken else torch.device(kwargs.get("device") or "cpu")
         generator = kwargs.get("generator")
         before = random_state(device, generator)
         result = func(*args, **kwargs)
-        made = [part for _, part in walk(result) if isinstance(part, Tensor)]
+        made = tensors_of(result)
         changed = _changed(taken, versions)
         if not made and not changed and not facts.sets_data:
             return result
         op = self._new_op(facts.name)
         op.function, op.run, op.gradients_on = facts.full_name, func, gradients_on
         refs = {id(tensor): ValueRef(value.id) for (_, tensor), value in zip(taken, values, strict=True)}
-        op.arguments = rebuild(args, lambda part: refs[id(part)] if isinstance(part, Tensor) else part)
-        op.keywords = rebuild(dict(kwargs), lambda part: refs[id(part)] if isinstance(part, Tensor) else part)
+        op.arguments = tuple(with_refs(part, refs) for part in args)
+        op.keywords = {name: with_refs(part, refs) for name, part in kwargs.items()}
         self._add_uses(op, [place for place, _ in taken], values)
         if before is not None and not torch.equal(before, _there(random_state(device, generator))):
             op.random_state = before
@@ -322,10 +320,10 @@ class Recorder(TorchFunctionMode):
                 f"Nothing was seen to be called: autograd's node {node.name()} was made where the recorder does not "
                 "look, inside torch.func, by compiled code, on another thread or by autograd's engine."
             )
-        taken = _tensors_with_places(arguments, {})
+        taken = tensors_in(arguments)
         values = [self._tensors.value_of(part) for _, part in taken]
         refs = {id(part): ValueRef(value.id) for (_, part), value in zip(taken, values, strict=True)}
-        op.arguments = rebuild(arguments, lambda part: refs[id(part)] if isinstance(part, Tensor) else part)
+        op.arguments = tuple(with_refs(part, refs) for part in arguments)
         self._add_uses(op, [place for place, _ in taken], values)
         value = self._tensors.add(tensor, "computed", op=op.id, producer=op.id)
         op.outputs.append(value.id)
@@ -360,7 +358,7 @@ class Recorder(TorchFunctionMode):
             self._phase = "forward"
         if why_opaque(module) and not self._opaque_inputs:
             self._opaque_inputs[module] = inputs
-            for _, tensor in _tensors_with_places(inputs, {}):
+            for _, tensor in tensors_in(inputs):
                 self._tensors.value_of(tensor)
         self._compiled.called(module)
 
@@ -368,7 +366,7 @@ class Recorder(TorchFunctionMode):
         self._compiled.returned(module)
         if self._compiled.set_aside:
             return
-        outputs = [tensor for _, tensor in _tensors_with_places((output,), {})]
+        outputs = [tensor for _, tensor in tensors_in((output,))]
         with torch._C.DisableTorchFunction():
             values = [
                 self._tensors.value_of(tensor)
@@ -384,7 +382,7 @@ class Recorder(TorchFunctionMode):
 
     def _run_backward(self, func: Function, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         """Run the backward pass with the recorder on, so that what is computed again in it is recorded."""
-        root = next((part for _, part in walk(args) if isinstance(part, Tensor)), None)
+        root = next((tensor for _, tensor in tensors_in(args, kwargs)), None)
         is_nested = self._is_in_backward  # a reentrant checkpoint runs a backward pass inside the backward pass
         if root is not None and not is_nested:
             self.trace.loss = self._tensors.value_of(root).id
@@ -441,15 +439,6 @@ class Recorder(TorchFunctionMode):
         self._keeper.will_be_overwritten(gradient, len(self.trace.ops))
 
 
-def _tensors_with_places(
-    args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> list[tuple[tuple[int | str, ...], Tensor]]:
-    found = [(place, part) for place, part in walk(args) if isinstance(part, Tensor)]
-    if kwargs:
-        found += [(place, part) for place, part in walk(dict(kwargs)) if isinstance(part, Tensor)]
-    return found
-
-
 def _changed(taken: list[tuple[tuple[int | str, ...], Tensor]], versions: list[int]) -> list[Tensor]:
     """Return the arguments that the call wrote over."""
     pairs = zip(taken, versions, strict=True)
@@ -478,7 +467,7 @@ def _opened(function: Callable[..., Any]) -> Callable[..., Any]:
 
     The mode stays on while it runs, and sees the functions that it calls, but not the function itself.
     """
-    answers = dict(function.__globals__)  # type: ignore[attr-defined]
+    answers = dict(function.__globals__)
     for name in ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic"):
         if name in answers:
             answers[name] = _no

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from torch.utils.hooks import RemovableHandle
@@ -17,6 +17,7 @@ class UpdateWatch:
     """Records optimizer steps; while one runs, `is_stepping` is True and its operations are not recorded.
 
     Args:
+        model: whose step it is.
         trace: gets the updates.
         keeper: decides what is kept.
         value_of: returns the value that a parameter is.
@@ -24,8 +25,14 @@ class UpdateWatch:
     """
 
     def __init__(
-        self, trace: Trace, keeper: Keeper, value_of: Callable[[Tensor], Value], new_op: Callable[[str], Op]
+        self,
+        model: nn.Module,
+        trace: Trace,
+        keeper: Keeper,
+        value_of: Callable[[Tensor], Value],
+        new_op: Callable[[str], Op],
     ) -> None:
+        self._model = model
         self._trace = trace
         self._keeper = keeper
         self._value_of = value_of
@@ -55,6 +62,11 @@ class UpdateWatch:
             self._trace.notes.append("The optimizer evaluates the loss itself (closure); its passes are not recorded.")
         with torch._C.DisableTorchFunction(), torch.no_grad():
             op = self._new_op(type(optimizer).__name__)
+            parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+            states = [tensor for each in parameters for _, tensor in _tensors(optimizer.state.get(each, {}))]
+            self._keeper.expect_copies(
+                self._model, [each for each in parameters if each.grad is not None or closure] + states
+            )
             for group in optimizer.param_groups:
                 settings = {name: value for name, value in group.items() if name != "params"}
                 for parameter in group["params"]:

@@ -1,0 +1,147 @@
+"""What recording a step costs: forward, backward and update with `chainrule.record` over the same step bare.
+
+All kinds of step run in this process, in turns; each round gives one ratio for each kind, and the median of the rounds
+is the figure. Beside it: the same model's forward and backward with TorchLens, gradients saved, and the memory that
+each kind needs beyond a bare step (peak resident memory of a process of its own, one step after a bare one).
+
+    pip install transformers torchlens
+    python benchmarks/recorded_step.py [ROUNDS]
+"""
+
+import json
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from importlib.metadata import version
+
+import torch
+import torchvision_kernels  # noqa: F401  # before transformers, which imports torchvision
+from torch import Tensor, nn
+from transformers import GPT2Config, GPT2LMHeadModel, ResNetConfig, ResNetForImageClassification
+from transformers.utils import logging
+
+from chainrule.recorder import record
+
+Step = Callable[[], object]
+KINDS = ("bare", "values", "statistics", "torchlens")
+TARGETS = {"values": 1.4, "statistics": 1.3}
+
+
+def resnet() -> tuple[nn.Module, dict[str, Tensor]]:
+    """Return a ResNet-50 and a batch of four 64×64 images."""
+    model = ResNetForImageClassification(ResNetConfig(num_labels=1000))
+    return model, {"pixel_values": torch.randn(4, 3, 64, 64), "labels": torch.arange(4)}
+
+
+def gpt2() -> tuple[nn.Module, dict[str, Tensor]]:
+    """Return a GPT-2 of 6 layers, 256 wide, and four sequences of 128 tokens."""
+    model = GPT2LMHeadModel(GPT2Config(n_layer=6, n_embd=256, n_head=8, vocab_size=5000, use_cache=False))
+    words = torch.randint(0, 5000, (4, 128))
+    return model, {"input_ids": words, "labels": words}
+
+
+MODELS = {"ResNet-50, batch 4, 64×64": resnet, "GPT-2, 6×256, 4×128 tokens": gpt2}
+
+
+def make_step(kind: str, model: nn.Module, batch: dict[str, Tensor], optimizer: torch.optim.Optimizer) -> Step:
+    """Return a function that takes one step of a kind."""
+
+    def bare() -> object:
+        optimizer.zero_grad()
+        loss = model(**batch).loss
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    def torchlens() -> object:
+        import torchlens
+
+        for parameter in model.parameters():
+            parameter.grad = None
+        log = torchlens.log_forward_pass(model, input_args=[], input_kwargs=batch, layers_to_save="all", **LENS)
+        log.log_backward(log[log.output_layers[0]].activation)
+        return log
+
+    if kind == "bare":
+        return bare
+    if kind == "torchlens":
+        return torchlens
+    return lambda: record(model, None, batch, optimizer=optimizer, keep=kind)  # type: ignore[arg-type]
+
+
+LENS: dict[str, object] = {}
+
+
+def time_model(name: str, rounds: int) -> dict[str, object]:
+    """Return the median seconds of each kind of step, and the median ratios over a bare one."""
+    torch.manual_seed(0)
+    model, batch = MODELS[name]()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
+    steps = {kind: make_step(kind, model, batch, optimizer) for kind in KINDS}
+    for step in steps.values():
+        step()
+    seconds: dict[str, list[float]] = {kind: [] for kind in KINDS}
+    for _ in range(rounds):
+        for kind, step in steps.items():
+            begun = time.perf_counter()
+            kept = step()
+            seconds[kind].append(time.perf_counter() - begun)
+            del kept
+    ratios = {
+        kind: statistics.median(each / bare for each, bare in zip(seconds[kind], seconds["bare"], strict=True))
+        for kind in KINDS
+    }
+    return {"seconds": {kind: statistics.median(each) for kind, each in seconds.items()}, "ratios": ratios}
+
+
+def memory_of(name: str, kind: str) -> float:
+    """Return the peak resident memory, in MiB, of a process that takes bare steps and then one of a kind."""
+    code = f"import runpy; runpy.run_path({__file__!r}, run_name='memory')['measure_memory']({name!r}, {kind!r})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return float(done.stdout.split()[-1])
+
+
+def measure_memory(name: str, kind: str) -> None:
+    """Print this process's peak resident memory, in MiB, after bare steps and one of a kind."""
+    quiet()
+    torch.manual_seed(0)
+    model, batch = MODELS[name]()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
+    for each in ("bare", "bare", kind):
+        kept = make_step(each, model, batch, optimizer)()
+        del kept
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+def quiet() -> None:
+    """Compute on one thread, and say nothing but the figures."""
+    torch.set_num_threads(1)
+    warnings.filterwarnings("ignore")
+    logging.set_verbosity_error()
+
+
+def main(rounds: int) -> None:
+    """Print one line for each model and kind, and everything as JSON at the end."""
+    quiet()
+    print(f"torch {torch.__version__}, torchlens {version('torchlens')}, transformers {version('transformers')}, 1 thread")
+    results = {}
+    for name in MODELS:
+        result = time_model(name, rounds)
+        memory = {kind: memory_of(name, kind) for kind in KINDS}
+        results[name] = result | {"peak_mib": memory}
+        for kind in KINDS:
+            target = f" (target {TARGETS[kind]})" if kind in TARGETS else ""
+            print(
+                f"{name}: {kind:10s} {result['seconds'][kind] * 1e3:8.1f} ms, {result['ratios'][kind]:6.3f} of bare"
+                f"{target}, {memory[kind] - memory['bare']:+8.1f} MiB"
+            )
+    print(json.dumps({"rounds": rounds, "machine": platform.machine(), "results": results}))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 11)
