@@ -27,9 +27,11 @@ __all__ = [
     "call_again",
     "contributions_of",
     "data_of",
+    "differentiate_locally",
     "fresh_outputs",
     "function_of",
     "local_derivatives",
+    "not_kept",
     "pull_back",
     "upstream_of",
 ]
@@ -95,10 +97,19 @@ def local_derivatives(trace: Trace, op: Op, value: int, index: Index) -> list[tu
     Raises:
         RunAgainError: the op cannot be run again.
     """
+    return differentiate_locally(trace, op, value, index)[0]
+
+
+def differentiate_locally(trace: Trace, op: Op, value: int, index: Index) -> tuple[list[tuple[Value, Tensor]], bool]:
+    """Return `local_derivatives`, and whether they are those of all output elements.
+
+    Raises:
+        RunAgainError: the op cannot be run again, or not differentiated alone.
+    """
     tensor = data_of(trace, value, asked_by=where_of(op))
     fresh = fresh_outputs(trace, op)
     if not fresh:
-        return []
+        return [], True
     made = [trace.values[output] for output in fresh]
 
     def run(given: Tensor) -> tuple[Tensor, ...]:
@@ -111,13 +122,18 @@ def local_derivatives(trace: Trace, op: Op, value: int, index: Index) -> list[tu
         try:
             with torch.no_grad():
                 found = torch.func.jvp(run, (tensor,), (direction,))[1]
-            return list(zip(made, found, strict=True))
+            return list(zip(made, found, strict=True)), True
         except RuntimeError:
             pass  # no forward derivative is written for the op; NotImplementedError is one of these
     try:
-        return list(zip(made, _backwards_twice(run, tensor, direction), strict=True))
+        return list(zip(made, _backwards_twice(run, tensor, direction), strict=True)), True
     except RuntimeError:
-        return list(zip(made, _one_by_one(run, tensor, index, made), strict=True))
+        pass  # its backward pass cannot be differentiated: numpy, or a kernel without a second derivative
+    try:
+        found, is_complete = _one_by_one(run, tensor, index, made)
+    except RuntimeError as error:
+        raise _not_differentiable(op, error) from error
+    return list(zip(made, found, strict=True)), is_complete
 
 
 def contributions_of(trace: Trace, op: Op) -> dict[int, Tensor]:
@@ -165,9 +181,11 @@ def pull_back(trace: Trace, op: Op, upstream: Mapping[int, Tensor], wanted: Coll
     ]
     if not pairs:
         return {}
-    found = torch.autograd.grad(
-        [output for output, _ in pairs], list(leaves.values()), [adjoint for _, adjoint in pairs], allow_unused=True
-    )
+    results, adjoints = zip(*pairs, strict=True)
+    try:
+        found = torch.autograd.grad(results, list(leaves.values()), adjoints, allow_unused=True)
+    except RuntimeError as error:
+        raise _not_differentiable(op, error) from error
     return {value: gradient for value, gradient in zip(leaves, found, strict=True) if gradient is not None}
 
 
@@ -245,7 +263,7 @@ class Adjoints:
         waiting = [value]
         while waiting:
             current = waiting.pop()
-            users = [use.op for use in current.uses] + self._writers().get(current.id, [])
+            users = [use.op for use in current.uses] + self.writers_of(current)
             for number in users:
                 op = self._trace.ops[number]
                 if number in ops or not op.gradients_on or op.phase in ("backward", "update"):
@@ -258,6 +276,10 @@ class Adjoints:
                         open_values.add(output)
                         waiting.append(made)
         return open_values, ops
+
+    def writers_of(self, value: Value) -> list[int]:
+        """Return the ids of the ops that wrote over a value through a view of it."""
+        return self._writers().get(value.id, [])
 
     def _writers(self) -> dict[int, list[int]]:
         """Return the ops that wrote over a value through a view of it, by the value's id."""
@@ -316,17 +338,22 @@ def _backwards_twice(
 
 def _one_by_one(
     run: Callable[[Tensor], tuple[Tensor, ...]], tensor: Tensor, index: Index, made: list[Value]
-) -> tuple[Tensor, ...]:
-    """Return the derivatives of the outputs with the largest adjoints, one backward pass for each."""
+) -> tuple[tuple[Tensor, ...], bool]:
+    """Return the derivatives of the outputs with the largest adjoints, one backward pass for each; and if they are all.
+
+    Outputs whose adjoint is 0 are left out, which changes no product.
+    """
     with torch.enable_grad():
         leaf = tensor.detach().requires_grad_()
         outputs = run(leaf)
     found = []
+    is_complete = True
     for output, value in zip(outputs, made, strict=True):
         derivative = torch.zeros_like(output, requires_grad=False).detach()
         adjoint = value.adjoint
         weight = adjoint.abs().reshape(-1) if isinstance(adjoint, Tensor) else torch.ones(output.numel())
         if output.requires_grad:
+            is_complete = is_complete and int(torch.count_nonzero(weight)) <= _ROWS
             for place in weight.topk(min(_ROWS, weight.numel())).indices.tolist():
                 if weight[place] == 0:
                     break
@@ -334,4 +361,10 @@ def _one_by_one(
                 if row is not None:
                     derivative.reshape(-1)[place] = row.to_dense()[index] if row.is_sparse else row[index]
         found.append(derivative)
-    return tuple(found)
+    return tuple(found), is_complete
+
+
+def _not_differentiable(op: Op, error: RuntimeError) -> RunAgainError:
+    return RunAgainError(
+        what=f"The op {op.name} cannot be differentiated on its own.", where=where_of(op), cause=str(error)
+    )
