@@ -52,7 +52,7 @@ def product_trace() -> Trace:
         value(5, "computed", "square", loss, producer=2, requires_grad=True, kept_adjoint=torch.tensor(1.0)),
         value(6, "hidden", "cast", weight, producer=2, output=1, kept=Statistics(1, 2.0, 0.0, 2.0, 2.0, 0.0, 0.5, 0)),
         value(7, "constant", "", data, kept=Missing("it was overwritten"), kept_adjoint=Missing("a hook failed")),
-        value(8, "buffer", "count", data, kept=Statistics(0, *[float("nan")] * 3, float("inf"), 0.0, None, 3)),
+        value(8, "buffer", "count", data, kept=Statistics(3, *[float("nan")] * 4, 0.0, None, 3)),
     ]
     values[3].uses = [y_use]
     values[4].uses = [d_use, d_hidden]

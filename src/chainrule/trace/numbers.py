@@ -37,7 +37,7 @@ class Statistics:
     def norm(self) -> float:
         """The Euclidean norm of the finite elements."""
         finite = self.count - self.not_finite
-        return math.sqrt(finite) * math.hypot(self.mean, self.spread) if finite else 0.0
+        return math.sqrt(finite) * math.hypot(self.mean, self.spread) if finite > 0 else 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,6 +144,11 @@ class Trace(Shown):
         table: polars.DataFrame = importlib.import_module(_TABLES).ops_table(self)
         return table
 
+    def values_table(self) -> "polars.DataFrame":
+        """Return a table with one row for each value: its numbers and those of its adjoint."""
+        table: polars.DataFrame = importlib.import_module(_TABLES).values_table(self)
+        return table
+
     def uses_table(self) -> "polars.DataFrame":
         """Return a table with one row for each use of a value: what it sends back of the value's adjoint."""
         table: polars.DataFrame = importlib.import_module(_TABLES).uses_table(self)
@@ -191,7 +196,7 @@ class Trace(Shown):
                 found=f"%{number}",
                 expected=f"%0 to %{len(self.values) - 1}",
             )
-        found = next((value for value in self.values if value.name == name), None)
+        found = next((value for value in self.values if name and value.name == name), None)
         if found is not None:
             return found
         note = self.modules.get(name)
@@ -202,5 +207,5 @@ class Trace(Shown):
             what=f"The trace has no value '{name}'.",
             found=name,
             expected="one of " + ", ".join(nearest(name, known, 8) or known[:8]),
-            next_step="Its table lists all names: print(trace) or trace.to_polars().",
+            next_step="All names stand in its table of values: trace.values_table().",
         )
