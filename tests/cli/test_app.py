@@ -79,7 +79,7 @@ USAGE = {
     "trian": """\
 error: There is no command 'trian'.
   found:    trian
-  expected: one of activations, examples, train
+  expected: one of activations, examples, record, train
 Did you mean 'train'?
 """,
     "train iris wine": """\

@@ -11,8 +11,14 @@ from chainrule.documents import (
     Column,
     Document,
     Edge,
+    Entries,
+    Entry,
     Fold,
     Formula,
+    Graph,
+    GraphEdge,
+    GraphGroup,
+    GraphNode,
     Heading,
     Matrix,
     NetworkDrawing,
@@ -34,6 +40,25 @@ def two_two_two(text: str = "") -> NetworkDrawing:
     )
     layer_names = tuple(name + text for name in ("input", "hidden", "output"))
     return NetworkDrawing("network", "The network" + text, layers, layer_names, edges, "Caption" + text)
+
+
+def small_graph(text: str = "") -> Graph:
+    """Return a graph with every kind of box, a frame and an arrow past it; `text` is put after each of its strings."""
+    nodes = (
+        GraphNode("input" + text, "input" + text, shape="value", note="[4, 2]" + text),
+        GraphNode("a" + text, "linear" + text, "fc1" + text, (("weight" + text, "[2, 2]" + text),), value=0.5),
+        GraphNode("b" + text, "layers" + text, "Sequential" + text, (("", "9 ops" + text),), "module", value=0.0),
+        GraphNode("c" + text, "add" + text, value=math.inf),
+    )
+    edges = (
+        GraphEdge("input" + text, "a" + text, "[4, 2]" + text, note="nothing" + text),
+        GraphEdge("a" + text, "b" + text, "[4, 3]" + text, 0.25, 0, "norm 0.25" + text),
+        GraphEdge("a" + text, "b" + text, "[4, 5]" + text, math.nan, 1),
+        GraphEdge("b" + text, "c" + text, "[4, 2]" + text, 2.0),
+        GraphEdge("input" + text, "c" + text, "[4, 2]" + text, 0.0),
+    )
+    group = GraphGroup("g" + text, "block" + text, ("a" + text, "b" + text), "Block" + text)
+    return Graph("graph", "The graph" + text, nodes, edges, (group,), "Colour: norm" + text, "Caption" + text)
 
 
 def every_block_with(text: str) -> Document:
@@ -80,12 +105,20 @@ def every_block_with(text: str) -> Document:
             chart,
             matrix,
             two_two_two(text),
+            small_graph(text),
+            Entries(
+                (
+                    Entry("#0", "linear" + text, "a → b" + text, (("value" + text, "1\n2" + text),), "net.py:3" + text),
+                    Entry("", "add" + text),
+                )
+            ),
             Callout("good", "All is well." + text),
             Callout("note", "A note." + text),
             Callout("warning", "A warning." + text),
             Callout("error", "An error." + text),
             Fold("Closed" + text, (Prose("Behind the fold." + text), wide, Fold("Inner" + text, (matrix,)))),
             Fold("Open" + text, (Formula("x" + text),), is_open=True),
+            Fold("Line" + text, (Prose("Not on the terminal." + text),), folds_on_terminal=True),
         ),
     )
 
@@ -103,3 +136,8 @@ def document_with() -> Callable[[str], Document]:
 @pytest.fixture
 def network() -> NetworkDrawing:
     return two_two_two()
+
+
+@pytest.fixture
+def graph() -> Graph:
+    return small_graph()

@@ -10,14 +10,18 @@ from chainrule.documents import (
     Chart,
     Column,
     Document,
+    Entries,
+    Entry,
     Fold,
     Formula,
+    Graph,
     Heading,
     Prose,
     Series,
     Table,
 )
-from chainrule.render.page import page_html
+from chainrule.render.page import fragment_html, page_html
+from chainrule.render.page_style import FRAGMENT_STYLE, STYLE_SHEET, bound_style
 
 HOSTILE = """</style></title></pre>"'><script>alert(1)</script><img src=x onerror=alert(1)> &amp; \x00\x1b\ud800"""
 
@@ -49,9 +53,11 @@ def body_of(*blocks: object) -> str:
 
 
 def test_hostile_strings_change_nothing_but_texts(document_with: Callable[[str], Document]) -> None:
-    hostile, plain = Skeleton(page_html(document_with(HOSTILE))), Skeleton(page_html(document_with("plain")))
-    assert hostile.elements == plain.elements
-    assert "script" not in {tag for tag, _ in hostile.elements}
+    pages = [page_html(document_with(text)) for text in (HOSTILE, "plain")]
+    assert Skeleton(pages[0]).elements == Skeleton(pages[1]).elements
+    assert "script" not in {tag for tag, _ in Skeleton(pages[0]).elements}
+    # Texts of a graph are cut to the width of a box.
+    hostile, plain = (Skeleton(re.sub("<svg.*?</svg>", "", page, flags=re.DOTALL)) for page in pages)
     shown = "<script>alert(1)</script><img src=x onerror=alert(1)> &amp; \\x00\\x1b\\ud800"
     assert sum(shown in text for text in hostile.texts) == sum(text.endswith("plain") for text in plain.texts) > 20
 
@@ -206,3 +212,58 @@ def test_sections_of_a_fold_stand_side_by_side() -> None:
         '<detailsopen><summary>steps</summary><p>first</p><divclass="sections">'
         "<section><h3>1</h3><p>one</p></section><section><h3>2</h3><p>two</p></section></div>"
     )
+
+
+def test_entries_are_a_list_with_their_facts() -> None:
+    entry = Entry("#3", "linear", "a → b", (("value", "1 < 2"),), "net.py:3: x = f(x)")
+    assert body_of(Entries((entry, Entry("", "add")))) == (
+        '<ol class="entries">\n<li><span class="mark">#3</span><div class="entry"><strong>linear</strong> '
+        '<span class="flow">a → b</span><dl><div><dt>value</dt><dd>1 &lt; 2</dd></div></dl>'
+        '<code class="aside">net.py:3: x = f(x)</code></div></li>\n'
+        '<li><div class="entry"><strong>add</strong></div></li>\n</ol>'
+    )
+
+
+def test_a_graph_stands_in_the_page_itself_so_that_its_texts_can_be_searched(graph: Graph) -> None:
+    page = body_of(graph)
+    assert page.startswith('<figure><div class="picture" tabindex="0" role="group" aria-label="The graph"><svg style="')
+    assert page.endswith("</svg>\n</div><figcaption>Caption</figcaption></figure>")
+    texts = Skeleton(page).texts
+    assert {"linear", "fc1", "weight", "[2, 2]", "block", "norm 0.25", "[4, 3]"} <= set(texts)
+
+
+def test_a_table_without_headers_has_no_head_on_the_page() -> None:
+    assert "<thead>" not in body_of(Table((Column(""), Column("")), (("a", 1),)))
+
+
+def test_a_fragment_brings_its_style_and_has_no_addresses_that_two_of_them_would_share(every_block: Document) -> None:
+    fragment = fragment_html(every_block)
+    assert fragment.startswith('<div class="chainrule-document">\n<style>')
+    assert fragment.rstrip().endswith("</div>")
+    skeleton = Skeleton(fragment)
+    assert {"html", "body", "head", "nav", "h1", "script", "link"} & {tag for tag, _ in skeleton.elements} == set()
+    assert all("id" not in names for _, names in skeleton.elements)
+    assert all(address.startswith("data:") for address in skeleton.addresses)
+    assert "Report" in skeleton.texts
+
+
+def test_hostile_strings_change_nothing_in_a_fragment(document_with: Callable[[str], Document]) -> None:
+    hostile, plain = (Skeleton(fragment_html(document_with(text))) for text in (HOSTILE, "plain"))
+    assert hostile.elements == plain.elements
+
+
+def test_every_rule_of_a_fragment_is_bound_to_it() -> None:
+    rules = re.sub(r"@media[^{]*", "@", FRAGMENT_STYLE)
+    selectors = [part.strip() for found in re.findall(r"([^{};]+)\{", rules) for part in found.split(",")]
+    assert len(selectors) > 100
+    loose = [one for one in selectors if one.lstrip("} \n") != "@" and ".chainrule-document" not in one]
+    assert loose == []
+    assert FRAGMENT_STYLE.count("{") == FRAGMENT_STYLE.count("}")
+
+
+def test_binding_a_style_keeps_what_it_says() -> None:
+    style = "html { zoom: 1; }\n:root { --a: 1; }\nbody { margin: 0; }\n@media print {\n  a, b > i { color: red; }\n}\n"
+    bound = " ".join(bound_style(style, ".s").split())
+    assert bound == ".s { --a: 1; } .s { margin: 0; } @media print { .s a, .s b > i { color: red; } }"
+    declared = re.findall(r"[\w-]+: [^;{}]+;", re.sub(r"^html .*$", "", STYLE_SHEET, flags=re.MULTILINE))
+    assert re.findall(r"[\w-]+: [^;{}]+;", bound_style(STYLE_SHEET, ".s")) == declared

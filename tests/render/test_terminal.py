@@ -10,8 +10,13 @@ from chainrule.documents import (
     Column,
     Document,
     Edge,
+    Entries,
+    Entry,
     Fold,
     Formula,
+    Graph,
+    GraphEdge,
+    GraphNode,
     Heading,
     Matrix,
     NetworkDrawing,
@@ -203,3 +208,66 @@ def test_a_table_without_headers_has_no_head() -> None:
 
 def test_a_document_without_a_title_begins_with_its_blocks() -> None:
     assert lines_of(Document("", (Prose("Only this."),)), 80) == ["", "Only this."]
+
+
+def test_a_closed_fold_that_folds_on_the_terminal_is_a_line_and_several_stand_close() -> None:
+    inside = (Prose("Inside."),)
+    folds = (
+        Fold("layers.0", inside, folds_on_terminal=True),
+        Fold("layers.1", inside, folds_on_terminal=True),
+        Fold("layers.2", inside, is_open=True, folds_on_terminal=True),
+    )
+    assert (
+        lines_of(Document("T", folds))[3:]
+        == """▸ layers.0
+▸ layers.1
+
+▾ layers.2
+
+  Inside.""".splitlines()
+    )
+    assert lines_of(Document("T", folds), encoding="ascii")[3:5] == ["+ layers.0", "+ layers.1"]
+
+
+def test_entries_are_a_line_each_with_their_facts_under_it() -> None:
+    entries = Entries(
+        (
+            Entry("#0", "linear", "input [1, 2] → h [1, 2]", (("value", "[1, 2]"), ("adjoint", "[3, 4]")), "net.py:3"),
+            Entry("#12", "relu"),
+            Entry("#13", "add"),
+        )
+    )
+    assert (
+        lines_of(Document("T", (entries,)))[3:]
+        == """#0    linear  input [1, 2] → h [1, 2]
+      value    [1, 2]
+      adjoint  [3, 4]
+      net.py:3
+
+#12   relu
+#13   add""".splitlines()
+    )
+    without_marks = Entries((Entry("", "fc1.weight", "[2, 2]", (("value", "1"),)),))
+    assert lines_of(Document("T", (without_marks,)))[3:] == ["  fc1.weight  [2, 2]", "  value  1"]
+
+
+def test_a_small_graph_lists_its_arrows_and_a_large_one_counts_them(graph: Graph) -> None:
+    assert (
+        lines_of(Document("T", (graph,)))[3:]
+        == """The graph
+input → linear fc1 [4, 2]
+linear fc1 → layers Sequential [4, 3]
+linear fc1 → layers Sequential [4, 5]
+layers Sequential → add [4, 2]
+input → add [4, 2]
+Caption""".splitlines()
+    )
+    nodes = tuple(GraphNode(str(number), "box") for number in range(20))
+    edges = tuple(GraphEdge(str(number), str(number + 1)) for number in range(19))
+    large = lines_of(Document("T", (Graph("k", "Large", nodes, edges),)))
+    assert large[3:] == ["Large", "20 boxes and 19 arrows, drawn on a page or as a picture."]
+
+
+def test_standard_output_is_where_it_goes_when_nothing_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    print_document(Document("", (Prose("Only this."),)))
+    assert capsys.readouterr().out == "\nOnly this.\n"

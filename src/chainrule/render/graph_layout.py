@@ -21,9 +21,9 @@ _COLUMN_GAP: Final = 26.0
 _LAYER_GAP: Final = 34.0
 _LINE_GAP: Final = 12.0  # between two arrows that pass a layer side by side
 _SWEEPS: Final = 12
-_SETTLING: Final = 18  # sweeps in which a layer looks at one neighbour; afterwards it looks at both
-_SMOOTHING: Final = 24
-_ASIDE: Final = 0.05  # how much less arrows without a number (targets, masks) pull at boxes than others do
+_SETTLING: Final = 19  # sweeps in which a layer looks at one neighbour; afterwards it looks at both
+_SMOOTHING: Final = 12
+_ASIDE: Final = 0.01  # how much less arrows without a number (targets, masks) pull at boxes than others do
 _STRAIGHT: Final = 6.0  # how much more a bend in a long arrow is avoided than one at a box
 
 Point = tuple[float, float]
@@ -245,7 +245,7 @@ class _Link:
     @property
     def weight(self) -> float:
         passing = (self.start.end is None) + (self.end.end is None)
-        return (1.0, 2.0, _STRAIGHT)[passing] * (1.0 if self.is_main else _ASIDE)
+        return (2.0, 1.0, _STRAIGHT)[passing] * (1.0 if self.is_main else _ASIDE)
 
 
 class _Level:
@@ -471,15 +471,16 @@ class _Level:
     def _settle(self, layer: list[_Slot], *, use_before: bool, use_after: bool) -> None:
         wishes, weights = [], []
         for slot in layer:
-            total = weight = 0.0
-            for link in slot.before if use_before else ():
-                total += link.weight * (link.start.x + link.start_offset - link.end_offset)
-                weight += link.weight
-            for link in slot.after if use_after else ():
-                total += link.weight * (link.end.x + link.end_offset - link.start_offset)
-                weight += link.weight
-            wishes.append(total / weight if weight else slot.x)
-            weights.append(weight or 0.1)
+            pulls = [
+                (link.start.x + link.start_offset - link.end_offset, link.weight)
+                for link in (slot.before if use_before else ())
+            ]
+            pulls += [
+                (link.end.x + link.end_offset - link.start_offset, link.weight)
+                for link in (slot.after if use_after else ())
+            ]
+            wishes.append(_wish(pulls, slot.x, is_median=use_before and use_after))
+            weights.append(sum(weight for _, weight in pulls) or 0.1)
         shifts, shift = [], 0.0
         for number in range(len(layer)):
             shift += self._gap(layer, number)
@@ -507,6 +508,28 @@ class _Level:
             y += height
         has_out = bool(self._layers) and any(slot.end and slot.end.kind == "out" for slot in self._layers[-1])
         self.height = y if is_root or has_out else y + FRAME_PADDING
+
+
+def _wish(pulls: Sequence[tuple[float, float]], place: float, *, is_median: bool) -> float:
+    """Return where a slot is pulled to: the mean of (place, weight), or the point of the medians next to its own place.
+
+    Medians keep a chain of boxes upright where means would let it drift towards whatever comes after it.
+    """
+    total = sum(weight for _, weight in pulls)
+    if not pulls:
+        return place
+    if not is_median:
+        return sum(x * weight for x, weight in pulls) / total
+    half, below = total / 2, 0.0
+    low = high = pulls[0][0]
+    ordered = sorted(pulls)
+    for number, (x, weight) in enumerate(ordered):
+        below += weight
+        if below >= half - 1e-9:
+            low = x
+            high = ordered[number + 1][0] if below <= half + 1e-9 and number + 1 < len(ordered) else x
+            break
+    return min(max(place, low), high)
 
 
 def isotonic(wishes: Sequence[float], weights: Sequence[float]) -> list[float]:

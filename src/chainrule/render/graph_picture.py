@@ -102,8 +102,8 @@ class _Scale:
             return _NOT_FINITE
         if value == 0:
             return _ZERO
-        span = math.log(self.high / self.low)
-        return _shade(math.log(value / self.low) / span if span > 0 else 1.0)
+        span = math.log(self.high) - math.log(self.low)
+        return _shade((math.log(value) - math.log(self.low)) / span if span > 0 else 1.0)
 
     def dashes(self, value: float | None) -> str:
         if value is None and self.is_used:

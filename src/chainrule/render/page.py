@@ -173,7 +173,7 @@ def _entry(entry: Entry) -> str:
 
 def _graph(graph: Graph) -> str:
     # No image like other pictures: its texts can be searched, and a pointer that rests on a box is told more.
-    svg = graph_svg(graph)
+    svg = graph_svg(graph).replace(' xmlns="http://www.w3.org/2000/svg"', "", 1)
     width = round(float(_GRAPH_WIDTH.findall(svg)[0]))
     style = f'<svg style="--least: {round(_SMALLEST_SHARE * width)}px" '
     caption = f"<figcaption>{_text(graph.caption)}</figcaption>" if graph.caption else ""

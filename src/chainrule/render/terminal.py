@@ -224,7 +224,7 @@ def _graph(graph: Graph, paper: _Paper) -> Iterator[RenderableType]:
         yield paper.line(f"{len(graph.nodes)} boxes and {len(graph.edges)} arrows, drawn on a page or as a picture.")
     else:
         for edge in graph.edges:
-            label = f"  {edge.label}" if edge.label else ""
+            label = f" {edge.label}" if edge.label else ""
             yield paper.line(f"{titles.get(edge.start, edge.start)} → {titles.get(edge.end, edge.end)}{label}")
     yield from _caption(graph.caption, paper)
 

@@ -15,7 +15,7 @@ from chainrule.trace import Op, Phase, Trace, Update, Value
 Item = TypeVar("Item")
 
 PHASES: Final[tuple[Phase, ...]] = ("forward", "loss", "backward", "update")
-MOST_OPS: Final = 600
+MOST_OPS: Final = 1000
 _OPEN_ENTRIES: Final = 24  # folds are open as deep as there are no more entries to be seen than this
 _OPEN_LEAVES: Final = 8
 _LONGEST_ROW: Final = 40  # of entries and folds under one another; the middle of a longer row is folded
