@@ -3,7 +3,7 @@ import torch
 from torch.autograd.functional import jacobian
 
 from chainrule.ops import RULES, OpRule, rule_for
-from chainrule.ops.rule import flat
+from chainrule.ops.rule import argument_value, flat
 
 from .cases import CASES, Case
 
@@ -16,39 +16,50 @@ def chosen(case: Case) -> OpRule:
     return rule.chosen(case.arguments)
 
 
+def value_of(case: Case, argument: str) -> object:
+    return argument_value(case.arguments, argument) if "[" in argument else case.arguments.get(argument)
+
+
 def differentiable(case: Case) -> list[str]:
     """The arguments of a case that its rule has a derivative for, and that are tensors in it."""
     found = []
     for argument in chosen(case).slots:
-        value = case.arguments.get(argument)
+        value = value_of(case, argument)
         tensors = [value] if isinstance(value, torch.Tensor) else value if isinstance(value, list | tuple) else []
         if tensors and all(isinstance(tensor, torch.Tensor) and tensor.is_floating_point() for tensor in tensors):
             found.append(argument)
     return found
 
 
-def rebuilt(case: Case, argument: str, elements: torch.Tensor) -> object:
-    value = case.arguments[argument]
+def with_elements(case: Case, argument: str, elements: torch.Tensor) -> torch.Tensor:
+    """The output of a case as a function of the elements of one argument."""
+    value = value_of(case, argument)
     if isinstance(value, torch.Tensor):
-        return elements.reshape(value.shape)
-    parts = elements.split([tensor.numel() for tensor in value])
-    return [part.reshape(tensor.shape) for part, tensor in zip(parts, value, strict=True)]
+        changed: object = elements.reshape(value.shape)
+    else:
+        parts = elements.split([tensor.numel() for tensor in value])
+        changed = tuple(part.reshape(tensor.shape) for part, tensor in zip(parts, value, strict=True))
+    whole, _, number = argument.removesuffix("]").partition("[")
+    if number:
+        listed = list(case.arguments[whole])
+        listed[int(number)] = changed
+        changed = tuple(listed)
+    return case.output(**{whole: changed}).reshape(-1)
 
 
 def autograd_jacobian(case: Case, argument: str) -> torch.Tensor:
-    elements = flat(case.arguments[argument])
-    return jacobian(lambda moved: case.output(**{argument: rebuilt(case, argument, moved)}).reshape(-1), elements)
+    return jacobian(lambda moved: with_elements(case, argument, moved), flat(value_of(case, argument)))
 
 
 def central_differences(case: Case, argument: str) -> torch.Tensor:
-    elements = flat(case.arguments[argument]).clone()
+    elements = flat(value_of(case, argument))
     columns = []
     for place in range(elements.numel()):
         sides = []
         for step in (STEP, -STEP):
             moved = elements.clone()
             moved[place] += step
-            sides.append(case.output(**{argument: rebuilt(case, argument, moved)}).reshape(-1))
+            sides.append(with_elements(case, argument, moved))
         columns.append((sides[0] - sides[1]) / (2 * STEP))
     return torch.stack(columns, dim=1)
 
@@ -64,7 +75,7 @@ def test_formula_gives_the_values_of_torch(case: Case) -> None:
     if rule.formula is None:
         return
     torch.testing.assert_close(
-        rule.forward(case.arguments, output, case.number), output.to(torch.float64), rtol=1e-12, atol=1e-14
+        rule.forward(case.arguments, output, case.number), output.to(torch.float64), rtol=case.tolerance, atol=1e-14
     )
 
 
@@ -73,11 +84,11 @@ def test_derivative_is_that_of_autograd(case: Case) -> None:
     output = case.output()
     rule = chosen(case)
     for argument in differentiable(case):
-        ours = rule.jacobian(argument, case.arguments, output, case.number)
-        torch.testing.assert_close(ours, autograd_jacobian(case, argument), rtol=1e-10, atol=1e-12)
-        if argument in rule.school:
-            school = rule.jacobian(argument, case.arguments, output, case.number, school=True)
-            torch.testing.assert_close(school, ours, rtol=1e-9, atol=1e-11)
+        expected = autograd_jacobian(case, argument).to(torch.float64)
+        forms = [None] if case.exact_only else [None, False, True] if argument in rule.school else [None, False]
+        for school in forms:
+            ours = rule.jacobian(argument, case.arguments, output, case.number, school)
+            torch.testing.assert_close(ours, expected, rtol=case.slope_tolerance, atol=1e-12)
 
 
 @each_case
@@ -92,4 +103,4 @@ def test_derivative_is_that_of_central_differences(case: Case) -> None:
 
 def test_every_rule_has_a_row() -> None:
     tested = {rule.name for case in CASES if (rule := rule_for(case.name))}
-    assert [rule.name for rule in RULES if rule.name not in tested] == []
+    assert [rule.name for rule in RULES if rule.name not in tested and rule.formula is not None] == []

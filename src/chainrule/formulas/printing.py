@@ -8,7 +8,7 @@ SymPy does (x + 3), anything else the simple and positive terms first (1 + e^(�
 
 from typing import Any
 
-from sympy import Expr, Indexed, Integer, Mul, Pow, Rational, S
+from sympy import Expr, Indexed, Integer, Mul, Pow, Rational, S, Sum
 from sympy.core.relational import Relational
 from sympy.printing.latex import LatexPrinter
 from sympy.printing.precedence import PRECEDENCE, precedence
@@ -49,7 +49,7 @@ class ExpressionOrder:
         if expression.is_polynomial():
             # Stable: SymPy's order, but x − λ instead of −λ + x, and a variable (x) before a parameter (lambda).
             return sorted(terms, key=lambda term: (term.could_extract_minus_sign(), _is_parameter(term)))
-        return sorted(terms, key=lambda term: (term.could_extract_minus_sign(), term.count_ops()))
+        return sorted(terms, key=lambda term: (term.could_extract_minus_sign(), _is_bias(term), term.count_ops()))
 
     def ordered_factors(self, expression: Expr) -> list[Expr]:
         """Return the factors of a product in the order in which they are printed: numbers, letters, the rest."""
@@ -60,13 +60,19 @@ def _is_parameter(term: Expr) -> bool:
     return bool(term.is_Symbol) and len(term.name) > 1
 
 
+def _is_bias(term: Expr) -> bool:
+    return bool(term.is_Symbol) and term.name == "b"
+
+
 def _factor_rank(factor: Expr) -> int:
     base = factor.as_base_exp()[0] if isinstance(factor, Pow) else factor
     if base.is_number:
         return 0
-    if base.is_Symbol or isinstance(base, Indexed):
+    if isinstance(base, Indexed):
+        return 1 if str(base.base.label) == "x" else 2  # x[k]·w[k]: the input before its weight
+    if base.is_Symbol:
         return 1
-    return 3 if base.is_Add else 2
+    return 4 if base.is_Add else 3
 
 
 def bounds_of(condition: Any) -> tuple[Relational, Relational] | None:
@@ -179,6 +185,8 @@ class TextPrinter(ExpressionOrder, Printer):  # type: ignore[misc]  # SymPy has 
         if exponent == Rational(1, 2):
             return "√" + self._enclosed(base, PRECEDENCE["Atom"], strict=True)
         shown = self._enclosed(base, PRECEDENCE["Pow"])
+        if isinstance(base, Sum):
+            shown = f"({shown})"
         if exponent.is_Integer:
             return shown + str(exponent).translate(_SUPERSCRIPTS)
         return f"{shown}^{self._enclosed(exponent, PRECEDENCE['Atom'], strict=True)}"

@@ -5,7 +5,7 @@ its own behind it, of length 1 where the result does not depend on it.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,15 @@ from sympy import Add, Expr, IndexedBase, KroneckerDelta, Mul, Pow, Sum, Symbol
 from sympy.core.relational import Relational
 
 from chainrule.formulas import NormalDensity, NormalDistribution, Sigmoid, Softplus
-from chainrule.ops.differentiation import ArgLargest, Largest, OverIndex, ProductOver
+from chainrule.ops.differentiation import (
+    ArgLargest,
+    ArgSmallest,
+    OverIndex,
+    ProductOfOthers,
+    ProductOver,
+    Smallest,
+    SmallestShared,
+)
 from chainrule.shapes import Tensor
 
 _FUNCTIONS: dict[Any, Callable[..., Tensor]] = {
@@ -30,6 +38,7 @@ _FUNCTIONS: dict[Any, Callable[..., Tensor]] = {
     sympy.asin: torch.asin,
     sympy.acos: torch.acos,
     sympy.atan: torch.atan,
+    sympy.atan2: torch.atan2,
     sympy.erf: torch.erf,
     sympy.erfc: torch.erfc,
     sympy.Abs: torch.abs,
@@ -38,18 +47,12 @@ _FUNCTIONS: dict[Any, Callable[..., Tensor]] = {
     sympy.ceiling: torch.ceil,
     sympy.gamma: lambda x: torch.exp(torch.lgamma(x)),
     sympy.loggamma: torch.lgamma,
-    sympy.digamma: torch.digamma,
+    sympy.polygamma: lambda order, x: torch.polygamma(int(order.flatten()[0]), x),
     Sigmoid: torch.sigmoid,
     Softplus: lambda x: torch.logaddexp(x, torch.zeros_like(x)),
     NormalDistribution: lambda x: 0.5 * torch.erfc(-x / math.sqrt(2.0)),
     NormalDensity: lambda x: torch.exp(-0.5 * x * x) / math.sqrt(2.0 * math.pi),
 }
-
-
-def add_function(kind: Any, compute: Callable[[Tensor], Tensor]) -> Any:
-    """Say how a named function of formulas is computed. Returns `kind`."""
-    _FUNCTIONS[kind] = compute
-    return kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +70,18 @@ class Numbers:
     count: int
 
 
-def evaluate(expression: Expr, numbers: Numbers, free: Sequence[Symbol] = ()) -> Tensor:
+def evaluate(expression: Expr, numbers: Numbers, free: Mapping[Symbol, int] | None = None) -> Tensor:
     """Return the expression for every output element, in float64.
 
     Args:
         expression: the formula.
         numbers: what stands in its slots.
-        free: index letters that are not summed over, in the order of the result's axes.
+        free: index letters that are not summed over, in the order of the result's axes, with how many they run over.
 
     Returns:
         Shape (outputs, size of each free letter).
     """
+    free = free or {}
     evaluator = _Evaluator(expression, numbers, free)
     result = evaluator(expression)
     shape = (numbers.count, *(evaluator.sizes.get(letter, 1) for letter in evaluator.letters))
@@ -88,11 +92,11 @@ def evaluate(expression: Expr, numbers: Numbers, free: Sequence[Symbol] = ()) ->
 
 
 class _Evaluator:
-    def __init__(self, expression: Expr, numbers: Numbers, free: Sequence[Symbol]) -> None:
+    def __init__(self, expression: Expr, numbers: Numbers, free: Mapping[Symbol, int]) -> None:
         self.numbers = numbers
         bound = _bound_letters(expression)
         self.letters = [*free, *sorted(bound - set(free), key=str)]
-        self.sizes = dict.fromkeys(self.letters, 1)
+        self.sizes = dict.fromkeys(self.letters, 1) | dict(free)
         for indexed in expression.atoms(sympy.Indexed):
             for axis, index in enumerate(indexed.indices):
                 if index in self.sizes and indexed.base in numbers.arrays:
@@ -123,8 +127,9 @@ class _Evaluator:
             return self._sum(expression)
         if isinstance(expression, OverIndex):
             return self._over_index(expression)
-        compute = _FUNCTIONS[expression.func]
-        return compute(*(self(part).to(torch.float64) for part in expression.args))
+        compute = _FUNCTIONS.get(expression.func) or expression.func.compute
+        result: Tensor = compute(*(self(part).to(torch.float64) for part in expression.args))
+        return result
 
     def _constant(self, number: float) -> Tensor:
         return torch.full((1,) * (len(self.letters) + 1), number, dtype=torch.float64)
@@ -193,13 +198,17 @@ class _Evaluator:
 
     def _over_index(self, expression: OverIndex) -> Tensor:
         body, axis = self._along(self(expression.args[0]), expression.args[1])
-        if isinstance(expression, ArgLargest):
-            best = body == body.amax(axis, keepdim=True)
-            return best.to(torch.int8).argmax(axis, keepdim=True)  # the first
+        if isinstance(expression, ProductOfOthers):
+            own = self(expression.args[3]) == self(expression.args[1])
+            return torch.where(own, 1.0, body).prod(axis, keepdim=True)
         if isinstance(expression, ProductOver):
             return body.prod(axis, keepdim=True)
-        assert isinstance(expression, Largest)  # noqa: S101  # there are no other kinds
-        return body.amax(axis, keepdim=True)
+        if isinstance(expression, ArgSmallest | Smallest | SmallestShared):
+            best = body.amin(axis, keepdim=True)
+        else:
+            best = body.amax(axis, keepdim=True)
+        # argmax of 0 and 1 gives the first.
+        return (body == best).to(torch.int8).argmax(axis, keepdim=True) if isinstance(expression, ArgLargest) else best
 
 
 _RELATIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {

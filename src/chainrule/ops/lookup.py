@@ -2,15 +2,33 @@
 
 from chainrule.ops.activation_rules import ACTIVATIONS
 from chainrule.ops.arithmetic import ARITHMETIC
+from chainrule.ops.elementary import ELEMENTARY
 from chainrule.ops.moves import MOVES
 from chainrule.ops.products import PRODUCTS
 from chainrule.ops.reductions import REDUCTIONS
 from chainrule.ops.rule import OpRule
 from chainrule.ops.softmax_rules import SOFTMAX
+from chainrule.ops.steps import STEPS
+from chainrule.ops.writes import WRITES
 
-RULES: tuple[OpRule, ...] = (*PRODUCTS, *ARITHMETIC, *ACTIVATIONS, *REDUCTIONS, *SOFTMAX, *MOVES)
+RULES: tuple[OpRule, ...] = (
+    *PRODUCTS,
+    *ARITHMETIC,
+    *ELEMENTARY,
+    *ACTIVATIONS,
+    *REDUCTIONS,
+    *SOFTMAX,
+    *MOVES,
+    *WRITES,
+    *STEPS,
+)
 
 _BY_NAME = {name: rule for rule in RULES for name in (*rule.aliases, rule.name)}
+
+# x += z is recorded as iadd, 2 + x as radd.
+_SAME = {"radd": "add", "rmul": "mul", "rmod": "remainder"}
+_SAME |= {f"i{name}": name for name in ("add", "sub", "mul", "div", "truediv", "pow", "matmul", "mod", "floordiv")}
+_SAME |= {"floordiv": "floor_divide", "ifloordiv": "floor_divide"}
 
 
 def rule_for(name: str) -> OpRule | None:
@@ -20,8 +38,8 @@ def rule_for(name: str) -> OpRule | None:
         name: torch's function name without prefixes: "linear", "relu_", "iadd", "rsub". The names of in-place and of
             reflected calls also find the rule of the plain call, where that computes the same.
     """
-    plain = name.removesuffix("_")
-    for candidate in (name, plain, plain.removeprefix("i"), plain.removeprefix("r")):
+    plain = name.strip("_") if name.startswith("__") else name.removesuffix("_")
+    for candidate in (name, plain, _SAME.get(plain, plain)):
         if candidate in _BY_NAME:
             return _BY_NAME[candidate]
     return None

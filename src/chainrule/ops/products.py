@@ -1,31 +1,262 @@
-"""Rules of the ops that multiply and add up: linear, matrix products, outer products."""
-# ruff: noqa: A002  # the parameters of a wiring bear torch's own names
+"""Rules of the ops that multiply and add up: linear, matrix products, einsum.
 
-from sympy import Sum
+All of them are one contraction: y[o] = Σₖ x[k]·w[k], where k runs over every index that the output does not have. The
+places follow from the equation, in einsum's letters.
+"""
+# ruff: noqa: A002, A006  # the parameters of a wiring bear torch's own names
 
-from chainrule.ops.letters import WS, XS, B, K, N
-from chainrule.ops.rule import OpRule, Wiring, aligned, numbered, optional
+import math
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+import torch
+from sympy import Expr, IndexedBase, Mul, Sum
+
+from chainrule.ops.letters import ALPHA, BETA, WS, XS, ZS, B, K, N, X
+from chainrule.ops.rule import Arguments, OpRule, Silencer, Wiring, argument_value, optional
 from chainrule.shapes import Tensor
 
 
-def _linear(output: Tensor, input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Wiring:
-    shape = (*output.shape, weight.shape[-1])
-    return Wiring(
-        {
-            "input": aligned(
-                numbered(input).unsqueeze(-2) if weight.dim() > 1 else numbered(input), shape, output.dim()
-            ),
-            "weight": aligned(numbered(weight), shape, output.dim()),
-        }
-        | optional("bias", bias, output)
-    )
+def contracted(equation: str, operands: Sequence[Tensor]) -> list[Tensor]:
+    """Return the element numbers of every operand of a contraction: shape (outputs, K).
 
+    Args:
+        equation: as torch.einsum takes it, with letters only: "nk,ok->no". A letter of length 1 in an operand and
+            longer in another is broadcast.
+        operands: the tensors.
+    """
+    left, right = equation.split("->")
+    terms = left.split(",")
+    sizes: dict[str, int] = {}
+    for term, operand in zip(terms, operands, strict=True):
+        for letter, size in zip(term, operand.shape, strict=True):
+            sizes[letter] = max(size, sizes.get(letter, 1)) if size != 0 else 0
+    order = right + "".join(sorted(set(sizes) - set(right)))
+    shape = [sizes[letter] for letter in order]
+    result = []
+    for term, operand in zip(terms, operands, strict=True):
+        places = torch.zeros(shape, dtype=torch.int64)
+        stride = operand.numel()
+        for letter, size in zip(term, operand.shape, strict=True):
+            stride = stride // size if size else 0
+            if size > 1:
+                steps = torch.arange(size) * stride
+                places += steps.reshape([-1 if other == letter else 1 for other in order])
+        result.append(places.reshape(math.prod(shape[: len(right)]), -1))
+    return result
+
+
+def _matrix_equation(first: int, second: int) -> str:
+    """Return einsum's equation of a matrix product of tensors with that many dimensions."""
+    depth = max(first - 2, second - 2, 0)
+    names = "abcdefgh"[:depth]
+    one = names[depth - max(first - 2, 0) :] + ("nk" if first > 1 else "k")
+    two = names[depth - max(second - 2, 0) :] + ("km" if second > 1 else "k")
+    return f"{one},{two}->{names}{'n' if first > 1 else ''}{'m' if second > 1 else ''}"
+
+
+def _linear(output: Tensor, input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Wiring:
+    names = "abcdefgh"[: input.dim() - 1]
+    equation = f"{names}k,ok->{names}o" if weight.dim() > 1 else f"{names}k,k->{names}"
+    first, second = contracted(equation, (input, weight))
+    return Wiring({"input": first, "weight": second} | optional("bias", bias, output))
+
+
+def _bilinear(output: Tensor, input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Wiring:
+    names = "abcdefgh"[: input1.dim() - 1]
+    first, second, third = contracted(f"{names}k,{names}l,okl->{names}o", (input1, input2, weight))
+    return Wiring({"input1": first, "input2": second, "weight": third} | optional("bias", bias, output))
+
+
+def _matmul(output: Tensor, input: Tensor, other: Tensor) -> Wiring:
+    first, second = contracted(_matrix_equation(input.dim(), other.dim()), (input, other))
+    return Wiring({"input": first, "other": second})
+
+
+def _reflected(output: Tensor, input: Tensor, other: Tensor) -> Wiring:
+    places = _matmul(output, other, input).places
+    return Wiring({"input": places["other"], "other": places["input"]})
+
+
+def _outer(output: Tensor, input: Tensor, vec2: Tensor) -> Wiring:
+    first, second = contracted("n,m->nm", (input, vec2))
+    return Wiring({"input": first.reshape(-1), "vec2": second.reshape(-1)})
+
+
+def _added(
+    output: Tensor, input: Tensor, first: Tensor, second: Tensor, names: tuple[str, str], factors: tuple[Any, Any]
+) -> Wiring:
+    one, two = contracted(_matrix_equation(first.dim(), second.dim()), (first, second))
+    places = {names[0]: one, names[1]: two} | optional("input", input, output)
+    return Wiring(places, {BETA: factors[0], ALPHA: factors[1]})
+
+
+def _addmm(
+    output: Tensor, input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: int | float = 1, alpha: int | float = 1
+) -> Wiring:
+    return _added(output, input, mat1, mat2, ("mat1", "mat2"), (beta, alpha))
+
+
+def _addmv(
+    output: Tensor, input: Tensor, mat: Tensor, vec: Tensor, *, beta: int | float = 1, alpha: int | float = 1
+) -> Wiring:
+    return _added(output, input, mat, vec, ("mat", "vec"), (beta, alpha))
+
+
+def _baddbmm(
+    output: Tensor, input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: int | float = 1, alpha: int | float = 1
+) -> Wiring:
+    return _added(output, input, batch1, batch2, ("batch1", "batch2"), (beta, alpha))
+
+
+def _einsum(output: Tensor, equation: str, *operands: Tensor) -> Wiring:
+    places = contracted(_spelled_out(equation, operands), operands)
+    return Wiring({f"operands[{number}]": numbers for number, numbers in enumerate(places)})
+
+
+def _spelled_out(equation: str, operands: Sequence[Tensor]) -> str:
+    """Return an equation of einsum without spaces and ellipses, and with its right side."""
+    equation = equation.replace(" ", "")
+    left, arrow, right = equation.partition("->")
+    terms = left.split(",")
+    free = [letter for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ" if letter not in equation]
+    widths = [
+        operand.dim() - len(term.replace("...", "")) if "..." in term else 0
+        for term, operand in zip(terms, operands, strict=True)
+    ]
+    dots = "".join(free[: max(widths, default=0)])
+    terms = [term.replace("...", dots[len(dots) - width :]) for term, width in zip(terms, widths, strict=True)]
+    if not arrow:
+        letters = "".join(terms)
+        right = "..." + "".join(
+            sorted({letter for letter in letters if letters.count(letter) == 1 and letter not in dots})
+        )
+    return f"{','.join(terms)}->{right.replace('...', dots)}"
+
+
+def _silent(argument: str, compute: Callable[..., Tensor]) -> Silencer:
+    """Silent is an element whose every factor is 0: its derivative with the sizes of all factors adds up to 0."""
+
+    def find(arguments: Arguments, output: Tensor, threshold: float) -> Tensor:
+        sizes = {key: _size(value) for key, value in arguments.items()}
+        moving = argument_value(sizes, argument).requires_grad_()
+        with torch.enable_grad():
+            total = compute(sizes).sum()
+        slope: Tensor = torch.autograd.grad(total, moving)[0]
+        return slope == 0
+
+    return Silencer("multiplied by zeros", "multiplied by zeros only", argument, find)
+
+
+def _size(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.detach().abs()
+    if isinstance(value, list | tuple):
+        return [_size(part) for part in value]
+    return value
+
+
+def _silencers(arguments: tuple[str, str], call: Callable[[Tensor, Tensor], Tensor]) -> tuple[Silencer, ...]:
+    first, second = arguments
+    return tuple(_silent(name, lambda sizes: call(sizes[first], sizes[second])) for name in arguments)
+
+
+@cache
+def _einsum_of(count: int) -> OpRule:
+    bases = [IndexedBase(letter, real=True) for letter in ("x", "w", "z", "u", "v", "a", "b", "c")[:count]]
+    slots: dict[str, Expr] = {f"operands[{number}]": base[K] for number, base in enumerate(bases)}
+    product = Sum(Mul(*slots.values()), (K, 1, N))
+    silencers = tuple(
+        _silent(name, lambda sizes: torch.einsum(sizes["equation"], *sizes["operands"])) for name in slots if count > 1
+    )
+    return OpRule("einsum", product, slots, _einsum, silencers=silencers)
+
+
+def _choose_einsum(arguments: Arguments) -> OpRule:
+    return _einsum_of(len(arguments["operands"]))
+
+
+_DOT = Sum(XS[K] * WS[K], (K, 1, N))
 
 PRODUCTS: tuple[OpRule, ...] = (
     OpRule(
         "linear",
-        Sum(XS[K] * WS[K], (K, 1, N)) + B,
+        _DOT + B,
         {"input": XS[K], "weight": WS[K], "bias": B},
         _linear,
+        silencers=_silencers(("input", "weight"), torch.nn.functional.linear),
+    ),
+    OpRule(
+        "bilinear",
+        Sum(XS[K] * ZS[K] * WS[K], (K, 1, N)) + B,
+        {"input1": XS[K], "input2": ZS[K], "weight": WS[K], "bias": B},
+        _bilinear,
+        note="k runs over all pairs of an element of the first and one of the second input.",
+    ),
+    OpRule(
+        "matmul",
+        _DOT,
+        {"input": XS[K], "other": WS[K]},
+        _matmul,
+        silencers=_silencers(("input", "other"), torch.matmul),
+    ),
+    OpRule("rmatmul", _DOT, {"input": XS[K], "other": WS[K]}, _reflected),
+    OpRule(
+        "mm",
+        _DOT,
+        {"input": XS[K], "mat2": WS[K]},
+        lambda output, input, mat2: Wiring(_renamed(_matmul(output, input, mat2), other="mat2")),
+        silencers=_silencers(("input", "mat2"), torch.mm),
+    ),
+    OpRule(
+        "bmm",
+        _DOT,
+        {"input": XS[K], "mat2": WS[K]},
+        lambda output, input, mat2: Wiring(_renamed(_matmul(output, input, mat2), other="mat2")),
+        silencers=_silencers(("input", "mat2"), torch.bmm),
+    ),
+    OpRule(
+        "mv",
+        _DOT,
+        {"input": XS[K], "vec": WS[K]},
+        lambda output, input, vec: Wiring(_renamed(_matmul(output, input, vec), other="vec")),
+        silencers=_silencers(("input", "vec"), torch.mv),
+    ),
+    OpRule(
+        "dot",
+        _DOT,
+        {"input": XS[K], "other": WS[K]},
+        _matmul,
+        aliases=("vdot",),
+        silencers=_silencers(("input", "other"), torch.matmul),
+    ),
+    OpRule(
+        "outer",
+        X * B,
+        {"input": X, "vec2": B},
+        _outer,
+        aliases=("ger",),
+        silencers=_silencers(("input", "vec2"), torch.outer),
+    ),
+    OpRule("addmm", BETA * B + ALPHA * _DOT, {"input": B, "mat1": XS[K], "mat2": WS[K]}, _addmm),
+    OpRule("addmv", BETA * B + ALPHA * _DOT, {"input": B, "mat": XS[K], "vec": WS[K]}, _addmv),
+    OpRule(
+        "baddbmm",
+        BETA * B + ALPHA * _DOT,
+        {"input": B, "batch1": XS[K], "batch2": WS[K]},
+        _baddbmm,
+    ),
+    OpRule(
+        "einsum",
+        _DOT,
+        {"operands[0]": XS[K], "operands[1]": WS[K]},
+        _einsum,
+        choose=_choose_einsum,
+        note="k runs over every index that the output does not have.",
     ),
 )
+
+
+def _renamed(wiring: Wiring, **names: str) -> dict[str, Tensor]:
+    return {names.get(argument, argument): places for argument, places in wiring.places.items()}

@@ -52,7 +52,7 @@ from functools import cache, partial
 from typing import Any, Literal, final
 
 import torch
-from sympy import Expr, Indexed, IndexedBase, Symbol
+from sympy import Expr, Indexed, IndexedBase, S, Symbol
 
 from chainrule.errors import UnknownNameError
 from chainrule.formulas import to_latex, to_text
@@ -96,12 +96,12 @@ class Silencer:
     name: str
     words: str
     argument: str
-    find: Mask
+    find: Mask = field(repr=False)
 
     def mask(self, arguments: Arguments, output: Tensor, threshold: float = THRESHOLD) -> Bool[Tensor, "..."]:
         """Return where the local derivative is zero, or below `threshold` of the largest that it can be."""
         found = self.find(arguments, output, threshold)
-        return found.broadcast_to(arguments[self.argument].shape)
+        return found.broadcast_to(argument_value(arguments, self.argument).shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ class Hazard:
 
     def mask(self, arguments: Arguments, output: Tensor) -> Bool[Tensor, "..."]:
         """Return where it happens."""
-        return self.find(arguments, output).broadcast_to(arguments[self.argument].shape)
+        return self.find(arguments, output).broadcast_to(argument_value(arguments, self.argument).shape)
 
 
 @final
@@ -240,7 +240,7 @@ class OpRule:
         return evaluate(formula, _numbers(self, wiring, arguments, output)).reshape(output.shape)
 
     def local(
-        self, argument: str, arguments: Arguments, output: Tensor, number: int = 0, school: bool = False
+        self, argument: str, arguments: Arguments, output: Tensor, number: int = 0, school: bool | None = None
     ) -> tuple[Int[Tensor, "outputs ..."], Float[Tensor, "outputs ..."]]:
         """Return the local derivatives by one argument, with the elements that they belong to.
 
@@ -249,7 +249,7 @@ class OpRule:
             arguments: as `bind` returns them.
             output: the output of the call.
             number: which output, where there are several.
-            school: whether to compute the form in terms of the output.
+            school: whether to compute the form in terms of the output; by default where the formula itself overflows.
 
         Returns:
             For every output element the flat element numbers of the argument that it takes (−1: none), and ∂y/∂ each
@@ -257,18 +257,20 @@ class OpRule:
         """
         wiring = self.wiring(arguments, output, number)
         slot = self.slots[self._known(argument)]
+        if school is None:
+            school = self.stable is not None and argument in self.school
         derivative = self.school[argument] if school else _raw_derivative(self, argument)
-        free = _letters(slot)
         places = wiring.places[argument]
+        free = dict(zip(_letters(slot), places.shape[1:], strict=True))
         values = evaluate(derivative, _numbers(self, wiring, arguments, output), free)
         return places, torch.where(places >= 0, values.expand(places.shape), 0.0)
 
     def jacobian(
-        self, argument: str, arguments: Arguments, output: Tensor, number: int = 0, school: bool = False
+        self, argument: str, arguments: Arguments, output: Tensor, number: int = 0, school: bool | None = None
     ) -> Float[Tensor, "outputs inputs"]:
         """Return ∂output/∂argument as a matrix over flat element numbers; for small calls."""
         places, values = self.local(argument, arguments, output, number, school)
-        count = flat(arguments[argument]).numel()
+        count = flat(argument_value(arguments, argument)).numel()
         result = torch.zeros(output.numel(), count + 1, dtype=torch.float64)
         result.scatter_add_(1, places.reshape(output.numel(), -1) % (count + 1), values.reshape(output.numel(), -1))
         return result[:, :count]
@@ -284,16 +286,63 @@ class OpRule:
         )
 
 
-def moving(name: str, move: Callable[..., Any], *, argument: str = "input", **more: Any) -> OpRule:
+def moving(
+    name: str,
+    move: Callable[..., Any],
+    *,
+    argument: str = "input",
+    aliases: tuple[str, ...] = (),
+    left_out: str = "",
+    cuts: str = "",
+    note: str = "",
+) -> OpRule:
     """Return the rule of an op that only moves elements: y = x.
 
     Args:
         name: torch's function name.
         move: the op itself, with torch's arguments by torch's names.
         argument: the argument whose elements are moved: a tensor, or a list of tensors.
-        **more: further fields of the rule.
+        aliases: other names for the same call.
+        left_out: the words of the silencer for elements that the op leaves out; "" when it never does.
+        cuts: why no gradient comes through.
+        note: what the formula does not say.
     """
-    return OpRule(name, X, {argument: X}, move=move, **more)
+
+    def find(arguments: Arguments, output: Tensor, threshold: float) -> Tensor:
+        source = arguments[argument]
+        made = call(move, {**arguments, argument: numbered(source, 1)})
+        arrived = torch.zeros(source.numel() + 1, dtype=torch.bool, device="cpu")
+        for part in (made,) if isinstance(made, Tensor) else made:
+            arrived[part.reshape(-1)] = True
+        return ~arrived[1:].reshape(source.shape)
+
+    silencers = (Silencer("left out", left_out, argument, find),) if left_out else ()
+    return OpRule(name, X, {argument: X}, aliases=aliases, move=move, cuts=cuts, silencers=silencers, note=note)
+
+
+def argument_value(arguments: Arguments, name: str) -> Any:
+    """Return an argument by its name, where "operands[1]" is the second of the list "operands"."""
+    if name in arguments:
+        return arguments[name]
+    whole, _, number = name.removesuffix("]").partition("[")
+    return arguments[whole][int(number)]
+
+
+def tensor_argument(arguments: Arguments, name: str = "input") -> Tensor:
+    """Return an argument that is a tensor, without its history."""
+    tensor: Tensor = argument_value(arguments, name)
+    return tensor.detach()
+
+
+def for_all_uses(found: Tensor, tensor: Tensor, output: Tensor) -> Tensor:
+    """Return which elements of a tensor that broadcasts to the output have the property at all their outputs."""
+    missing = (~found).broadcast_to(output.shape).to(torch.float32)
+    return missing.sum_to_size(tensor.shape) == 0
+
+
+def for_any_use(found: Tensor, tensor: Tensor, output: Tensor) -> Tensor:
+    """Return which elements of a tensor that broadcasts to the output have the property at any of their outputs."""
+    return found.broadcast_to(output.shape).to(torch.float32).sum_to_size(tensor.shape) > 0
 
 
 def flat(argument: Any) -> Tensor:
@@ -308,9 +357,9 @@ def numbered(tensor: Tensor, start: int = 0) -> Tensor:
     return torch.arange(start, start + tensor.numel()).reshape(tensor.shape)
 
 
-def numbered_through(tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
+def numbered_through(tensors: Sequence[Tensor], start: int = 0) -> tuple[Tensor, ...]:
     """Return the element numbers of several tensors, counted on from one to the next."""
-    starts = itertools.accumulate((tensor.numel() for tensor in tensors), initial=0)
+    starts = itertools.accumulate((tensor.numel() for tensor in tensors), initial=start)
     return tuple(numbered(tensor, start) for tensor, start in zip(tensors, starts, strict=False))
 
 
@@ -343,6 +392,8 @@ def _letters(slot: Expr) -> tuple[Symbol, ...]:
 @cache
 def _raw_derivative(rule: OpRule, argument: str) -> Expr:
     assert rule.formula is not None  # noqa: S101  # asked before
+    if rule.cuts:
+        return S.Zero
     return differentiate(rule.formula, _lettered(rule.slots[argument]), tuple(rule.slots.values()))
 
 
@@ -374,7 +425,7 @@ def _wired(rule: OpRule, arguments: Arguments, output: Tensor) -> Wiring:
     fixed = {
         symbol: 0.0 if arguments.get(argument) is None else float(arguments[argument])
         for argument, symbol in rule.slots.items()
-        if argument not in wiring.places and not isinstance(arguments.get(argument), Tensor)
+        if argument not in wiring.places and isinstance(arguments.get(argument), int | float | None)
     }
     return Wiring(wiring.places, {**fixed, **wiring.numbers}, wiring.fills)
 
@@ -383,11 +434,11 @@ def _moved(rule: OpRule, arguments: Arguments, number: int) -> Wiring:
     assert rule.move is not None  # noqa: S101  # asked before
     (argument,) = rule.slots
     source = arguments[argument]
-    made = call(
-        rule.move, {**arguments, argument: numbered(source) if isinstance(source, Tensor) else numbered_through(source)}
-    )
+    # Counted from 1: what the op fills in with zeros is then no element, and has the place −1.
+    numbers = numbered(source, 1) if isinstance(source, Tensor) else numbered_through(source, 1)
+    made = call(rule.move, {**arguments, argument: numbers})
     places = made if isinstance(made, Tensor) else tuple(made)[number]
-    return Wiring({argument: places.reshape(-1)})
+    return Wiring({argument: places.reshape(-1) - 1})
 
 
 def call(function: Callable[..., Any], arguments: Arguments) -> Any:
@@ -401,6 +452,8 @@ def call(function: Callable[..., Any], arguments: Arguments) -> Any:
             continue
         if parameter.kind is parameter.VAR_POSITIONAL:
             positional += arguments[parameter.name]
+        elif parameter.kind is parameter.VAR_KEYWORD:
+            named |= arguments[parameter.name]
         elif is_variadic and parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
             positional.append(arguments[parameter.name])
         else:
@@ -412,7 +465,7 @@ def _numbers(rule: OpRule, wiring: Wiring, arguments: Arguments, output: Tensor)
     scalars: dict[Symbol, Scalar] = {Y: output.reshape(-1).to(torch.float64)}
     arrays: dict[IndexedBase, Tensor] = {}
     for argument, places in wiring.places.items():
-        source = output if argument == "output" else arguments[argument]
+        source = output if argument == "output" else argument_value(arguments, argument)
         slot = IndexedBase("y", real=True)[M] if argument == "output" else rule.slots[argument]
         values = _gathered(flat(source).detach().to(torch.float64), places, wiring.fills.get(argument, 0.0))
         if isinstance(slot, Indexed):

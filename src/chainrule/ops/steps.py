@@ -1,0 +1,133 @@
+"""Functions that are flat between their jumps, and ops without any derivative."""
+# ruff: noqa: A002  # the parameters of a wiring bear torch's own names
+
+from typing import Any, ClassVar
+
+import torch
+from sympy import Expr, FunctionClass, S
+
+from chainrule.formulas import NamedFunction
+from chainrule.ops.letters import X
+from chainrule.ops.rule import OpRule, Silencer, Wiring, optional
+from chainrule.shapes import Tensor
+
+
+class Step(NamedFunction):
+    """A function whose derivative is 0 wherever it has one; PyTorch takes it to be 0 everywhere.
+
+    Attributes:
+        compute: the function on tensors.
+    """
+
+    compute: ClassVar[Any]
+
+    @classmethod
+    def slope(cls, argument: Expr) -> Expr:
+        """Return 0."""
+        return S.Zero
+
+
+class Floor(Step):
+    """The next whole number below."""
+
+    text_name, latex_name = "floor", r"\operatorname{floor}"
+    compute = staticmethod(torch.floor)
+
+
+class Ceiling(Step):
+    """The next whole number above."""
+
+    text_name, latex_name = "ceil", r"\operatorname{ceil}"
+    compute = staticmethod(torch.ceil)
+
+
+class Rounded(Step):
+    """The nearest whole number, the even one of two."""
+
+    text_name, latex_name = "round", r"\operatorname{round}"
+    compute = staticmethod(torch.round)
+
+
+class Truncated(Step):
+    """The next whole number towards 0."""
+
+    text_name, latex_name = "trunc", r"\operatorname{trunc}"
+    compute = staticmethod(torch.trunc)
+
+
+class Sign(Step):
+    """−1, 0 or 1."""
+
+    text_name, latex_name = "sign", r"\operatorname{sign}"
+    compute = staticmethod(torch.sign)
+
+
+def _one(output: Tensor, input: Tensor) -> Wiring:
+    return Wiring(optional("input", input, output))
+
+
+def _flat(name: str, kind: FunctionClass, aliases: tuple[str, ...] = ()) -> OpRule:
+    return OpRule(
+        name,
+        kind(X),
+        {"input": X},
+        _one,
+        aliases=aliases,
+        cuts=f"{name} is flat between its jumps, so its derivative is 0 everywhere.",
+        silencers=(
+            Silencer(
+                "flat",
+                f"rounded by {name}, which is flat everywhere",
+                "input",
+                lambda a, _, __: torch.ones_like(a["input"], dtype=torch.bool),
+            ),
+        ),
+    )
+
+
+def _no_derivative(name: str, because: str) -> OpRule:
+    return OpRule(name, None, cuts=f"{name} {because}.")
+
+
+_PLACE = "gives places and not values, so it has no derivative"
+_CHOICE = "gives true or false, so it has no derivative"
+_COUNT = "gives whole numbers, so it has no derivative"
+_FRESH = "does not depend on the values of its input, so nothing flows back"
+
+STEPS: tuple[OpRule, ...] = (
+    _flat("floor", Floor),
+    _flat("ceil", Ceiling),
+    _flat("round", Rounded),
+    _flat("trunc", Truncated, ("fix",)),
+    _flat("sign", Sign, ("sgn",)),
+    *(_no_derivative(name, _PLACE) for name in ("argmax", "argmin", "argsort", "nonzero", "searchsorted", "bucketize")),
+    *(
+        _no_derivative(name, _CHOICE)
+        for name in ("eq", "ne", "lt", "le", "gt", "ge", "isnan", "isinf", "isfinite", "isclose", "allclose", "equal")
+    ),
+    *(
+        _no_derivative(name, _CHOICE)
+        for name in ("any", "all", "logical_and", "logical_or", "logical_not", "logical_xor")
+    ),
+    *(
+        _no_derivative(name, _COUNT)
+        for name in (
+            "long",
+            "int",
+            "short",
+            "char",
+            "byte",
+            "bool",
+            "one_hot",
+            "bincount",
+            "count_nonzero",
+            "floor_divide",
+        )
+    ),
+    *(_no_derivative(name, _COUNT) for name in ("multinomial", "bernoulli")),
+    *(
+        _no_derivative(name, _FRESH)
+        for name in ("zeros_like", "ones_like", "full_like", "rand_like", "randn_like", "empty_like", "new_zeros")
+    ),
+    *(_no_derivative(name, _FRESH) for name in ("new_ones", "new_full", "new_empty", "new_tensor", "zero_")),
+)
