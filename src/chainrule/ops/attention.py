@@ -1,0 +1,179 @@
+"""The rule of scaled dot-product attention.
+
+y = Σⱼ p[j]·v[j] with p[j] = e^s[j] / Σₜ e^s[t] and the scores s[j] = c·Σ_d q[d]·k[j,d] + a[j], for one number of the
+output: one query, one feature of the values, all keys. a is 0, the mask's number, or −∞ where a key is masked.
+"""
+# the parameters of a wiring bear torch's own names
+
+import math
+
+import torch
+from sympy import Expr, IndexedBase, Sum, Symbol, exp
+
+from chainrule.ops.differentiation import Largest
+from chainrule.ops.letters import AS, C, J, L, M, N, Y
+from chainrule.ops.rule import Arguments, OpRule, Silencer, Wiring, numbered
+from chainrule.shapes import Tensor
+
+QUERY = IndexedBase("q", real=True)
+KEY = IndexedBase("k", real=True)
+VALUE = IndexedBase("v", real=True)
+SHARE = IndexedBase("p", real=True)
+FEATURE = Symbol("d", integer=True)
+FEATURES = Symbol("f", integer=True, positive=True)
+OTHER, SHIFTED = Symbol("t", integer=True), Symbol("r", integer=True)
+
+
+def _attend(
+    output: Tensor,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Wiring:
+    batch, (queries, columns) = output.shape[:-2], output.shape[-2:]
+    keys, features = key.shape[-2:]
+    full = (*batch, queries, columns)
+    key_places, value_places = numbered(key), numbered(value)
+    if enable_gqa:
+        key_places = key_places.repeat_interleave(query.shape[-3] // key.shape[-3], -3)
+        value_places = value_places.repeat_interleave(query.shape[-3] // value.shape[-3], -3)
+    query_places = numbered(query).unsqueeze(-2).expand(*full, features)
+    key_places = key_places[..., None, None, :, :].expand(*full, keys, features)
+    value_places = value_places.transpose(-1, -2).unsqueeze(-3).expand(*full, keys)
+    places = {
+        "query": query_places.reshape(-1, features),
+        "key": key_places.reshape(-1, keys, features),
+        "value": value_places.reshape(-1, keys),
+    }
+    numbers: dict[Symbol | IndexedBase, Tensor | float] = {C: _scale(query, scale), N: float(keys)}
+    added = _added(query, key, attn_mask, is_causal).expand(*batch, queries, keys)
+    if attn_mask is not None and attn_mask.is_floating_point():
+        mask_places = numbered(attn_mask).expand(*batch, queries, keys).unsqueeze(-2).expand(*full, keys)
+        places["attn_mask"] = mask_places.reshape(-1, keys)
+    else:
+        numbers[AS] = _by_output(added, columns)
+    numbers[SHARE] = _by_output(_shares(query, key, attn_mask, is_causal, scale), columns)
+    # A query that may attend to no key is 0 and sends nothing back: all of its places are outside of the inputs.
+    is_cut = _by_output((added == -math.inf).all(-1, keepdim=True), columns)
+    places = {
+        argument: torch.where(is_cut.reshape(-1, *(1,) * (taken.dim() - 1)), -1, taken)
+        for argument, taken in places.items()
+    }
+    if AS in numbers:
+        numbers[AS] = torch.where(is_cut, 0.0, numbers[AS])
+    return Wiring(places, numbers)
+
+
+def _by_output(rows: Tensor, columns: int) -> Tensor:
+    """Repeat what holds for every query for each feature of its output: (..., queries, keys) → (outputs, keys)."""
+    return rows.unsqueeze(-2).expand(*rows.shape[:-1], columns, rows.shape[-1]).reshape(-1, rows.shape[-1])
+
+
+def _scale(query: Tensor, scale: float | None) -> float:
+    return 1 / math.sqrt(query.shape[-1]) if scale is None else float(scale)
+
+
+def _added(query: Tensor, key: Tensor, attn_mask: Tensor | None, is_causal: bool) -> Tensor:
+    """Return what is added to the scores: 0, the mask's numbers, or −∞."""
+    added = torch.zeros(query.shape[-2], key.shape[-2], dtype=torch.float64)
+    if is_causal:
+        added = added.masked_fill(~torch.ones_like(added, dtype=torch.bool).tril(), -math.inf)
+    if attn_mask is None:
+        return added
+    if attn_mask.is_floating_point():
+        return added + attn_mask.detach().to(torch.float64)
+    return torch.where(attn_mask, added, -math.inf)
+
+
+def _shares(query: Tensor, key: Tensor, attn_mask: Tensor | None, is_causal: bool, scale: float | None) -> Tensor:
+    """Return how much each query takes of each key's value: (..., queries, keys)."""
+    left, right = query.detach().to(torch.float64), key.detach().to(torch.float64)
+    if left.dim() > 2 and right.shape[-3] not in (1, left.shape[-3]):
+        right = right.repeat_interleave(left.shape[-3] // right.shape[-3], -3)  # grouped queries share a key's head
+    scores = _scale(query, scale) * left @ right.transpose(-1, -2) + _added(query, key, attn_mask, is_causal)
+    return torch.softmax(scores, -1).nan_to_num(0.0)  # a query without keys takes nothing: torch returns 0 there
+
+
+def _score(key: Symbol) -> Expr:
+    return C * Sum(QUERY[FEATURE] * KEY[key, FEATURE], (FEATURE, 1, FEATURES)) + AS[key]
+
+
+def _mixed(shift: Expr | int) -> Expr:
+    over = Sum(exp(_score(OTHER) - shift), (OTHER, 1, N))
+    return Sum(exp(_score(J) - shift) * VALUE[J], (J, 1, N)) / over
+
+
+def _most(arguments: Arguments) -> Tensor:
+    """Return the largest share that any query takes of each key, for the key's own heads and batch."""
+    query, key = arguments["query"], arguments["key"]
+    shares = _shares(query, key, arguments.get("attn_mask"), arguments.get("is_causal", False), arguments.get("scale"))
+    most = shares.amax(-2)
+    if key.dim() > 2 and most.dim() > 1 and most.shape[-2] != key.shape[-3]:
+        most = most.reshape(*most.shape[:-2], key.shape[-3], -1, most.shape[-1]).amax(-2)
+    return most.unsqueeze(-1)
+
+
+def _is_masked(arguments: Arguments, output: Tensor, threshold: float) -> Tensor:
+    return _most(arguments) <= threshold
+
+
+def _is_decided(arguments: Arguments, output: Tensor, threshold: float) -> Tensor:
+    query, key = arguments["query"], arguments["key"]
+    shares = _shares(query, key, arguments.get("attn_mask"), arguments.get("is_causal", False), arguments.get("scale"))
+    return (shares.amax(-1) >= 1 - threshold).unsqueeze(-1)
+
+
+def _has_no_key(arguments: Arguments, output: Tensor, threshold: float) -> Tensor:
+    query, key = arguments["query"], arguments["key"]
+    added = _added(query, key, arguments.get("attn_mask"), arguments.get("is_causal", False))
+    return (added == -math.inf).all(-1).unsqueeze(-1)
+
+
+def _choose(arguments: Arguments) -> OpRule:
+    return _RANDOM if arguments.get("dropout_p", 0.0) else _ATTENTION
+
+
+_SHIFT = Largest(_score(SHIFTED), SHIFTED, N)
+_WORDS = "masked, or so unlike every query that none takes anything of it"
+_SLOTS = {"query": QUERY[FEATURE], "key": KEY[J, FEATURE], "value": VALUE[J], "attn_mask": AS[J]}
+
+_RANDOM = OpRule(
+    "scaled_dot_product_attention",
+    None,
+    {},
+    _attend,
+    note="With dropout, the shares p[j] are dropped at random inside of the op, and the mask cannot be seen.",
+)
+_ATTENTION = OpRule(
+    "scaled_dot_product_attention",
+    _mixed(0),
+    _SLOTS,
+    _attend,
+    stable=_mixed(_SHIFT),
+    choose=_choose,
+    school={
+        "value": SHARE[M],
+        "attn_mask": SHARE[M] * (VALUE[M] - Y),
+        "key": C * QUERY[L] * SHARE[M] * (VALUE[M] - Y),
+        "query": C * Sum(SHARE[J] * (VALUE[J] - Y) * KEY[J, M], (J, 1, N)),
+    },
+    silencers=(
+        Silencer("masked key", _WORDS, "key", _is_masked),
+        Silencer("masked value", _WORDS, "value", _is_masked),
+        Silencer(
+            "decided query",
+            "so sure of one key that the softmax is flat (saturated)",
+            "query",
+            _is_decided,
+        ),
+        Silencer("fully masked query", "allowed no key at all, so that its output is 0", "query", _has_no_key),
+    ),
+    note="p[j] = e^s[j]/Σₜ e^s[t] is the share of key j, with the scores s[j] = c·Σ_d q[d]·k[j,d] + a[j].",
+)
+
+ATTENTION: tuple[OpRule, ...] = (_ATTENTION,)

@@ -1,0 +1,340 @@
+"""Rules of the losses that choose a class: cross-entropy, negative log likelihood, and margins between classes.
+
+For cross-entropy with class numbers, ∂y/∂x[m,l] = (p[m,l] − δ[l,t[m]])/n with the softmax p: the prediction less the
+target, the form in which it is taught.
+"""
+# ruff: noqa: A002  # the parameters of a wiring bear torch's own names
+
+import torch
+from sympy import IndexedBase, KroneckerDelta, Sum, Symbol, exp, log
+
+from chainrule.formulas import Softplus
+from chainrule.ops.differentiation import Largest
+from chainrule.ops.hinges import StrictHinge
+from chainrule.ops.letters import ALPHA, AS, XS, ZS, C, J, K, M, N, X
+from chainrule.ops.loss_reductions import by_reduction, choosing, listed_letter, one_of, reduction_of, wired
+from chainrule.ops.rule import Arguments, Hazard, OpRule, Silencer, Wiring, numbered
+from chainrule.shapes import Tensor
+
+CLASS = Symbol("t", integer=True)
+SHARE = IndexedBase("p", real=True)
+CS = IndexedBase("c", real=True)
+TOTAL = Symbol("s", real=True)
+MARGIN = Symbol("m", real=True)
+CLASSES = Symbol("n_c", positive=True)
+OTHER, SHIFTED = Symbol("q", integer=True), Symbol("r", integer=True)
+
+
+def _by_sample(scores: Tensor) -> Tensor:
+    """Return element numbers (samples, classes) of scores whose classes are on axis 1, or on the only one."""
+    places = numbered(scores)
+    return places.reshape(1, -1) if scores.dim() == 1 else places.movedim(1, -1).reshape(-1, scores.shape[1])
+
+
+def _class_facts(
+    scores: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return for each sample its class, the weight of that class, and whether it counts."""
+    labels = target.reshape(-1)
+    counts = labels != ignore_index
+    labels = labels.where(counts, torch.zeros_like(labels))
+    weights = torch.ones(labels.shape, dtype=torch.float64) if weight is None else weight.detach().double()[labels]
+    return labels, weights * counts, counts
+
+
+def _nll(
+    output: Tensor,
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    ignore_index: int = -100,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Wiring:
+    how = reduction_of({"size_average": size_average, "reduce": reduce, "reduction": reduction})
+    labels, weights, counts = _class_facts(input, target, weight, ignore_index)
+    places = _by_sample(input).gather(1, labels.unsqueeze(1)).squeeze(1)
+    return wired(how, {"input": torch.where(counts, places, -1)}, {C: weights})
+
+
+def _cross_entropy(
+    output: Tensor,
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    ignore_index: int = -100,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Wiring:
+    how = reduction_of({"size_average": size_average, "reduce": reduce, "reduction": reduction})
+    places = {"input": _by_sample(input)}
+    samples, classes = places["input"].shape
+    shares = torch.softmax(input.detach().reshape(-1).to(torch.float64)[places["input"]], -1)
+    of_class = torch.ones(classes, dtype=torch.float64) if weight is None else weight.detach().double()
+    if target.is_floating_point():
+        places["target"] = _by_sample(target)
+        return wired(
+            how,
+            places,
+            {SHARE: shares, CS: of_class.expand(samples, -1), ALPHA: label_smoothing, CLASSES: float(classes)},
+        )
+    labels, weights, counts = _class_facts(input, target, weight, ignore_index)
+    wanted = torch.nn.functional.one_hot(labels, classes).double() * (1 - label_smoothing) + label_smoothing / classes
+    return wired(
+        how,
+        places,
+        {
+            SHARE: shares,
+            CLASS: labels,
+            C: weights,
+            AS: wanted * of_class * counts[:, None],
+            TOTAL: float(weights.sum()),
+        },
+    )
+
+
+def _multi_margin(
+    output: Tensor,
+    input: Tensor,
+    target: Tensor,
+    p: int = 1,
+    margin: float = 1.0,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Wiring:
+    how = reduction_of({"size_average": size_average, "reduce": reduce, "reduction": reduction})
+    labels, weights, _ = _class_facts(input, target, weight, -1)
+    rows = _by_sample(input)
+    return wired(
+        how,
+        {"input": rows},
+        {CLASS: labels, C: weights, MARGIN: margin, CLASSES: float(rows.shape[1])},
+    )
+
+
+def _multilabel(
+    output: Tensor,
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Wiring:
+    how = reduction_of({"size_average": size_average, "reduce": reduce, "reduction": reduction})
+    classes = input.shape[-1]
+    weights = torch.ones(()) if weight is None else weight.detach()
+    return wired(
+        how,
+        {"input": numbered(input).reshape(-1, classes), "target": numbered(target).reshape(-1, classes)},
+        {CS: weights.to(torch.float64).expand(input.shape).reshape(-1, classes), CLASSES: float(classes)},
+    )
+
+
+def _ignored(arguments: Arguments, output: Tensor, threshold: float) -> Tensor:
+    scores, target = arguments["input"], arguments["target"]
+    if target.is_floating_point():
+        return torch.zeros((), dtype=torch.bool)
+    is_ignored: Tensor = target == arguments.get("ignore_index", -100)
+    return is_ignored.unsqueeze(1 if scores.dim() > 1 else 0)
+
+
+def _other_class(arguments: Arguments, output: Tensor, threshold: float) -> Tensor:
+    scores, target = arguments["input"], arguments["target"]
+    axis = 1 if scores.dim() > 1 else 0
+    numbers = torch.arange(scores.shape[axis]).reshape(-1, *(1,) * (scores.dim() - axis - 1))
+    is_other: Tensor = numbers != target.unsqueeze(axis)
+    return is_other
+
+
+def _already_right(arguments: Arguments, output: Tensor, threshold: float) -> Tensor:
+    scores, target = arguments["input"].detach(), arguments["target"]
+    axis = 1 if scores.dim() > 1 else 0
+    wanted = target if target.is_floating_point() else ~_other_class(arguments, output, threshold)
+    difference: Tensor = torch.softmax(scores, axis) - wanted.to(scores.dtype)
+    return difference.abs() <= threshold
+
+
+def _all_ignored(arguments: Arguments, output: Tensor) -> Tensor:
+    target = arguments["target"]
+    if target.is_floating_point() or reduction_of(arguments) != "mean":
+        return torch.zeros((), dtype=torch.bool)
+    is_ignored: Tensor = target == arguments.get("ignore_index", -100)
+    return is_ignored.all()
+
+
+_IGNORED = Silencer("ignored", "of a sample whose target is ignore_index", "input", _ignored)
+_OTHER = Silencer("another class", "of a class that is not the sample's own", "input", _other_class)
+_RIGHT = Silencer("already right", "already so near to its target that p − t is about 0", "input", _already_right)
+_NOTHING_LEFT = Hazard(
+    "mean of nothing",
+    "of samples that are all ignored, so that the mean is 0/0",
+    "input",
+    "forward",
+    _all_ignored,
+)
+
+_ALL_WEIGHTS = Sum(listed_letter(C)[K], (K, 1, N))
+_ALL_SAMPLE_WEIGHTS = Sum(listed_letter(C)[J], (J, 1, N))
+
+_NLL = by_reduction(
+    "nll_loss",
+    -X,
+    {"input": X},
+    _nll,
+    note="x is the log-probability of the sample's own class. After log_softmax, the two slopes make p − t.",
+    silencers=(_IGNORED, _OTHER),
+    hazards=(_NOTHING_LEFT,),
+)
+_NLL_WEIGHTED = by_reduction(
+    "nll_loss",
+    -C * X,
+    {"input": X},
+    _nll,
+    letters=(C,),
+    divisor=_ALL_WEIGHTS,
+    note="c is the weight of the sample's own class, 0 for an ignored sample.",
+    silencers=(_IGNORED, _OTHER),
+    hazards=(_NOTHING_LEFT,),
+)
+
+_LOG_OF_SUM = log(Sum(exp(XS[OTHER]), (OTHER, 1, N)))
+_LARGEST = Largest(XS[SHIFTED], SHIFTED, N)
+_SHIFTED_LOG_OF_SUM = _LARGEST + log(Sum(exp(XS[OTHER] - _LARGEST), (OTHER, 1, N)))
+_SCORES = {"input": XS[K]}
+_BOTH = {"input": XS[K], "target": ZS[K]}
+_LESS_TARGET = SHARE[M] - KroneckerDelta(M, CLASS)
+
+_HARD = by_reduction(
+    "cross_entropy",
+    _LOG_OF_SUM - XS[CLASS],
+    _SCORES,
+    _cross_entropy,
+    letters=(CLASS, SHARE[K]),
+    school={"input": _LESS_TARGET},
+    stable=_SHIFTED_LOG_OF_SUM - XS[CLASS],
+    note="t is the sample's class, p the softmax of x. The slope is p − t: the prediction less the target.",
+    silencers=(_IGNORED, _RIGHT),
+    hazards=(_NOTHING_LEFT,),
+)
+_HARD_WEIGHTED = by_reduction(
+    "cross_entropy",
+    C * (_LOG_OF_SUM - XS[CLASS]),
+    _SCORES,
+    _cross_entropy,
+    letters=(CLASS, C, SHARE[K]),
+    divisor=_ALL_SAMPLE_WEIGHTS,
+    school={"input": C * _LESS_TARGET},
+    stable=C * (_SHIFTED_LOG_OF_SUM - XS[CLASS]),
+    note="t is the sample's class, c the weight of that class, 0 for an ignored sample; p is the softmax of x.",
+    silencers=(_IGNORED, _RIGHT),
+    hazards=(_NOTHING_LEFT,),
+)
+_SMOOTHED = by_reduction(
+    "cross_entropy",
+    Sum(AS[K] * (_LOG_OF_SUM - XS[K]), (K, 1, N)),
+    _SCORES,
+    _cross_entropy,
+    letters=(AS[K], SHARE[K]),
+    divisor=TOTAL,
+    stable=Sum(AS[K] * (_SHIFTED_LOG_OF_SUM - XS[K]), (K, 1, N)),
+    note="a is the smoothed target times the weight of the class, 0 for an ignored sample; s is the sum of the "
+    "weights of the samples' own classes.",
+    silencers=(_IGNORED, _RIGHT),
+    hazards=(_NOTHING_LEFT,),
+)
+_SOFT = by_reduction(
+    "cross_entropy",
+    Sum(ZS[K] * (_LOG_OF_SUM - XS[K]), (K, 1, N)),
+    _BOTH,
+    _cross_entropy,
+    letters=(SHARE[K],),
+    stable=Sum(ZS[K] * (_SHIFTED_LOG_OF_SUM - XS[K]), (K, 1, N)),
+    note="z is the target, a probability for every class. Where those sum to 1, the slope is p − z.",
+    silencers=(_IGNORED, _RIGHT),
+    hazards=(_NOTHING_LEFT,),
+)
+_WANTED = CS[K] * ((1 - ALPHA) * ZS[K] + ALPHA / CLASSES)
+_SOFT_WEIGHTED = by_reduction(
+    "cross_entropy",
+    Sum(_WANTED * (_LOG_OF_SUM - XS[K]), (K, 1, N)),
+    _BOTH,
+    _cross_entropy,
+    letters=(CS[K], SHARE[K]),
+    stable=Sum(_WANTED * (_SHIFTED_LOG_OF_SUM - XS[K]), (K, 1, N)),
+    note="z is the target, c the weight of a class, α label_smoothing and n_c the number of classes.",
+    silencers=(_IGNORED, _RIGHT),
+    hazards=(_NOTHING_LEFT,),
+)
+
+
+def _is_weighted(arguments: Arguments) -> bool:
+    return arguments.get("weight") is not None or bool(
+        (arguments["target"] == arguments.get("ignore_index", -100)).any()
+    )
+
+
+def _choose_nll(arguments: Arguments) -> OpRule:
+    return (_NLL_WEIGHTED if _is_weighted(arguments) else _NLL)[reduction_of(arguments)]
+
+
+def _choose_cross_entropy(arguments: Arguments) -> OpRule:
+    is_smoothed = bool(arguments.get("label_smoothing", 0.0))
+    if arguments["target"].is_floating_point():
+        chosen = _SOFT_WEIGHTED if is_smoothed or arguments.get("weight") is not None else _SOFT
+    elif is_smoothed:
+        chosen = _SMOOTHED
+    else:
+        chosen = _HARD_WEIGHTED if _is_weighted(arguments) else _HARD
+    return chosen[reduction_of(arguments)]
+
+
+def _out_of_reach(arguments: Arguments, output: Tensor, threshold: float) -> Tensor:
+    scores, target = arguments["input"].detach(), arguments["target"]
+    axis = scores.dim() - 1
+    own = scores.gather(axis, target.unsqueeze(axis))
+    is_far = arguments.get("margin", 1.0) - own + scores <= 0
+    is_own = torch.arange(scores.shape[axis]) == target.unsqueeze(axis)
+    return torch.where(is_own, (is_far | is_own).all(axis, keepdim=True), is_far)
+
+
+_GAP = StrictHinge(MARGIN - XS[CLASS] + XS[K])
+_MULTI_MARGIN, _MULTI_MARGIN_SQUARED = (
+    by_reduction(
+        "multi_margin_loss",
+        C / CLASSES * Sum((1 - KroneckerDelta(K, CLASS)) * _GAP**power, (K, 1, N)),
+        _SCORES,
+        _multi_margin,
+        letters=(CLASS, C),
+        silencers=(Silencer("margin met", "beyond the margin, where the loss is 0 and flat", "input", _out_of_reach),),
+        note="t is the sample's class, c the weight of that class, 1 unless it is given; m is the margin and n_c the "
+        "number of classes.",
+    )
+    for power in (1, 2)
+)
+
+
+def _choose_multi_margin(arguments: Arguments) -> OpRule:
+    return (_MULTI_MARGIN_SQUARED if arguments.get("p", 1) == 2 else _MULTI_MARGIN)[reduction_of(arguments)]
+
+
+_MULTILABEL = by_reduction(
+    "multilabel_soft_margin_loss",
+    Sum(CS[K] * (Softplus(XS[K]) - ZS[K] * XS[K]), (K, 1, N)) / CLASSES,
+    _BOTH,
+    _multilabel,
+    letters=(CS[K],),
+    note="The sum over k runs over the n_c classes; c is the weight of a class, 1 unless it is given.",
+)
+
+CLASS_LOSSES: tuple[OpRule, ...] = (
+    choosing(_NLL, _choose_nll),
+    choosing(_HARD, _choose_cross_entropy),
+    choosing(_MULTI_MARGIN, _choose_multi_margin),
+    one_of(_MULTILABEL),
+)

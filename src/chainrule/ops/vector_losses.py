@@ -1,0 +1,142 @@
+"""Rules of the losses that compare whole vectors: cosine embedding and triplets."""
+# the parameters of a wiring bear torch's own names
+
+from functools import cache
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from sympy import Abs, Expr, Float, IndexedBase, Min, Pow, Sum, Symbol, nsimplify, sqrt
+
+from chainrule.ops.hinges import Hinge
+from chainrule.ops.letters import AS, EPSILON, K, N, Z
+from chainrule.ops.loss_reductions import by_reduction, choosing, one_of, reduction_of, wired
+from chainrule.ops.rule import Arguments, OpRule, Silencer, Wiring, numbered
+from chainrule.shapes import Tensor
+
+BS = IndexedBase("b", real=True)
+CS = IndexedBase("c", real=True)
+MARGIN = Symbol("m", real=True)
+D = Symbol("d", integer=True)
+_LETTERS = [Symbol(letter, integer=True) for letter in "defgh"]
+_TORCHS_EPSILON = Float("1e-12")  # cosine_embedding_loss adds it to the squared lengths
+
+
+def _vectors(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return element numbers (samples, K) of tensors that broadcast to one shape, with vectors on the last axis."""
+    shape = torch.broadcast_tensors(*tensors.values())[0].shape  # type: ignore[no-untyped-call]
+    return {name: numbered(tensor).broadcast_to(shape).reshape(-1, shape[-1]) for name, tensor in tensors.items()}
+
+
+def _cosine(
+    output: Tensor,
+    input1: Tensor,
+    input2: Tensor,
+    target: Tensor,
+    margin: float = 0,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Wiring:
+    how = reduction_of({"size_average": size_average, "reduce": reduce, "reduction": reduction})
+    places = _vectors({"input1": input1, "input2": input2})
+    labels = target.detach().to(torch.float64).reshape(-1).expand(places["input1"].shape[0])
+    return wired(how, places, {Z: labels, MARGIN: margin})
+
+
+def _triplet(
+    output: Tensor,
+    anchor: Tensor,
+    positive: Tensor,
+    negative: Tensor,
+    margin: float = 1.0,
+    p: float = 2,
+    eps: float = 1e-6,
+    swap: bool = False,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Wiring:
+    how = reduction_of({"size_average": size_average, "reduce": reduce, "reduction": reduction})
+    places = _vectors({"anchor": anchor, "positive": positive, "negative": negative})
+    return wired(how, places, {MARGIN: margin, EPSILON: eps})
+
+
+def _product(first: IndexedBase, second: IndexedBase, letter: Symbol) -> Expr:
+    return Sum(first[letter] * second[letter], (letter, 1, N))
+
+
+_FIRST, _SECOND, _THIRD = _LETTERS[:3]
+_COSINE = _product(AS, BS, _FIRST) / sqrt(
+    (_product(AS, AS, _SECOND) + _TORCHS_EPSILON) * (_product(BS, BS, _THIRD) + _TORCHS_EPSILON)
+)
+
+
+def _distance(first: IndexedBase, second: IndexedBase, letter: Symbol, power: Expr) -> Expr:
+    gap = first[letter] - second[letter] + EPSILON
+    if power == 2:
+        return sqrt(Sum(gap**2, (letter, 1, N)))
+    return Pow(Sum(Abs(gap) ** power, (letter, 1, N)), 1 / power)
+
+
+@cache
+def _triplet_rules(power: float, is_swapped: bool) -> dict[str, OpRule]:
+    exponent = nsimplify(power, rational=True)
+    near, far = _distance(AS, BS, _FIRST, exponent), _distance(AS, CS, _SECOND, exponent)
+    if is_swapped:
+        far = Min(far, _distance(BS, CS, _THIRD, exponent))
+    return by_reduction(
+        "triplet_margin_loss",
+        Hinge(MARGIN + near - far),
+        {"anchor": AS[K], "positive": BS[K], "negative": CS[K]},
+        _triplet,
+        silencers=tuple(
+            Silencer("margin met", "of a triplet beyond the margin, where the loss is 0 and flat", argument, _met)
+            for argument in ("anchor", "positive", "negative")
+        ),
+        note="a, b and c are anchor, positive and negative, and m is the margin.",
+    )
+
+
+def _met(arguments: Arguments, output: Tensor, threshold: float) -> Tensor:
+    anchor, positive, negative = (arguments[name].detach() for name in ("anchor", "positive", "negative"))
+    single = F.triplet_margin_loss(
+        anchor,
+        positive,
+        negative,
+        arguments.get("margin", 1.0),
+        arguments.get("p", 2),
+        arguments.get("eps", 1e-6),
+        arguments.get("swap", False),
+        reduction="none",
+    )
+    return (single == 0).unsqueeze(-1)
+
+
+def _cosine_met(arguments: Arguments, output: Tensor, threshold: float) -> Tensor:
+    first, second, target = (arguments[name].detach() for name in ("input1", "input2", "target"))
+    single = F.cosine_embedding_loss(first, second, target, arguments.get("margin", 0), reduction="none")
+    is_met: Tensor = (single == 0) & (target == -1)
+    return is_met.unsqueeze(-1)
+
+
+_COSINES = by_reduction(
+    "cosine_embedding_loss",
+    (1 + Z) / 2 * (1 - _COSINE) + (1 - Z) / 2 * Hinge(_COSINE - MARGIN),
+    {"input1": AS[K], "input2": BS[K]},
+    _cosine,
+    letters=(Z,),
+    silencers=tuple(
+        Silencer("margin met", "of a pair beyond the margin, where the loss is 0 and flat", argument, _cosine_met)
+        for argument in ("input1", "input2")
+    ),
+    note="a and b are the two inputs, z is the target, 1 or −1, and m the margin. torch adds 10⁻¹² to the squared "
+    "lengths, so that a vector of zeros makes no NaN.",
+)
+
+
+def _choose_triplet(arguments: Arguments) -> OpRule:
+    rules = _triplet_rules(float(arguments.get("p", 2)), bool(arguments.get("swap", False)))
+    return rules[reduction_of(arguments)]
+
+
+VECTOR_LOSSES: tuple[OpRule, ...] = (one_of(_COSINES), choosing(_triplet_rules(2.0, False), _choose_triplet))
