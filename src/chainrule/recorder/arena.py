@@ -45,7 +45,7 @@ class Arena:
 
 
 def arena_for(model: nn.Module, tensors: list[Tensor]) -> Arena:
-    """Return an arena with room for copies of these tensors, in the block of an earlier trace of the model if it can."""
+    """Return an arena with room for copies of these tensors, if possible in the block of the model's last trace."""
     size = sum(-(-tensor.nbytes // _ALIGNMENT) * _ALIGNMENT for tensor in tensors)
     block = _BLOCKS.get(model)
     if block is None or block.nbytes < size or not _is_free(block):

@@ -5,6 +5,7 @@ read that finds another version says that the number was overwritten; it never r
 """
 
 import weakref
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,13 @@ from chainrule.trace import Held, Keep, Kept, LeftOut, Missing, Statistics
 from chainrule.trace.reduction import statistics_of
 
 _RECENT = 256  # tensors whose statistics are remembered, because one is often a contribution and an adjoint at once
+
+
+@dataclass(frozen=True, slots=True)
+class _Recent:
+    tensor: weakref.ref[Tensor]
+    version: int
+    statistics: Statistics
 
 
 class Keeper:
@@ -29,7 +37,7 @@ class Keeper:
         self._budget = byte_budget
         self._bytes = 0
         self._storages: dict[int, list[Held]] = {}
-        self._recent: dict[int, tuple[weakref.ref[Tensor], int, Statistics]] = {}
+        self._recent: dict[tuple[int, int, torch.dtype], _Recent] = {}
         self._arena: Arena | None = None
         self.left_out: LeftOut | None = None
 
@@ -110,17 +118,30 @@ class Keeper:
         return True
 
     def _statistics(self, tensor: Tensor, bounds: tuple[float, float] | None) -> Statistics:
-        recent = self._recent.get(id(tensor))
-        if recent is not None and recent[0]() is tensor and recent[1] == tensor._version:
-            return recent[2]
+        """Return a tensor's statistics, those of the same memory when it was seen a moment ago.
+
+        One gradient is a contribution, then an adjoint, and views of it are further ones; a reshaped value is its
+        input. While the tensor that was looked at is alive, nothing else can lie at its address.
+        """
+        if tensor.layout is not torch.strided:
+            return statistics_of(tensor, bounds)
+        place = (tensor.data_ptr(), tensor.numel(), tensor.dtype)
+        recent = self._recent.get(place)
+        if recent is not None and bounds is None:
+            earlier = recent.tensor()
+            if earlier is not None and recent.version == tensor._version and (earlier is tensor or _is_dense(tensor)):
+                return recent.statistics
         statistics = statistics_of(tensor, bounds)
-        self._remember(tensor, statistics)
+        if tensor.numel() and _is_dense(tensor):
+            if len(self._recent) >= _RECENT:
+                self._recent.clear()
+            self._recent[place] = _Recent(weakref.ref(tensor), tensor._version, statistics)
         return statistics
 
-    def _remember(self, tensor: Tensor, statistics: Statistics) -> None:
-        if len(self._recent) >= _RECENT:
-            self._recent.clear()
-        self._recent[id(tensor)] = (weakref.ref(tensor), tensor._version, statistics)
+
+def _is_dense(tensor: Tensor) -> bool:
+    """Return whether a tensor's elements fill its memory without gaps or repeats, whatever their order."""
+    return tensor.is_contiguous() or bool(torch.ops.aten.is_non_overlapping_and_dense(tensor))
 
 
 def is_wrapped(tensor: Tensor) -> bool:
