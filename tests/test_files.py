@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chainrule.errors import OutputError
-from chainrule.files import write_atomically, writing
+from chainrule.files import replacing, write_atomically, writing
 
 FAILING = ["fsync", "replace", "fdopen", "chmod"]
 
@@ -118,3 +118,24 @@ def test_writing_names_the_file_and_lets_other_errors_through():
         raise OSError("no number")
     with pytest.raises(ValueError, match="not ours"), writing(Path("folder/a.txt")):
         raise ValueError("not ours")
+
+
+@pytest.mark.parametrize("old", [None, b"what was there before"])
+def test_an_error_while_a_file_is_being_written_leaves_what_was_there(tmp_path, old):
+    path = tmp_path / "data.bin"
+    if old is not None:
+        path.write_bytes(old)
+
+    def write_half():
+        with replacing(path) as file:
+            file.write(b"half")
+            raise ValueError("not an error of files")
+
+    with pytest.raises(ValueError, match="not an error of files"):
+        write_half()
+    assert (path.read_bytes() if path.exists() else None) == old
+    assert list(tmp_path.iterdir()) == ([] if old is None else [path])
+    with replacing(path) as file:
+        file.write(b"new, ")
+        file.write(b"in pieces")
+    assert path.read_bytes() == b"new, in pieces"

@@ -86,6 +86,8 @@ CASES = {
     "squares overflow": normal(1_000) * 1e25,
     "sum overflows": torch.full((1_000,), 3e38).mul_(torch.linspace(0.5, 1.0, 1_000)),
     "squares underflow": normal(1_000) * 1e-25,
+    "squares lose digits": normal(1_000) * 1e-22,
+    "constant": torch.full((1_000,), 0.1),
     "subnormal": normal(1_000) * 1e-41,
     "one large among small": torch.cat([normal(1_000) * 1e-25, torch.tensor([1e-3])]),
     "nan": holed(normal(1_000), NAN),
@@ -205,6 +207,7 @@ def test_the_norm_is_that_of_the_elements() -> None:
         ((-math.inf, math.inf), [0.0, 1.0, 2.0], None),
         (None, [0.0, 1.0, 2.0], None),
         ((0.0, 1.0), [], 0.0),
+        ((-1.0, 0.0), [0.0, -0.5, 0.0, -1.0], 3 / 4),
     ],
 )
 def test_saturated_is_the_share_within_one_percent_of_an_end(

@@ -171,7 +171,7 @@ def _first_pass(tensor: Tensor, edges: Bounds | None) -> Statistics:
         return Statistics(count, minimum, 0.0, minimum, maximum, zeros / count, share)
     mean, mean_square = total / count, squares / count
     variance = mean_square - mean * mean
-    if not _SMALLEST_MEAN_SQUARE <= mean_square < min(math.inf, _CANCELLING * variance):
+    if not _SMALLEST_MEAN_SQUARE <= mean_square < _CANCELLING * variance:  # false when anything overflowed
         return _second_pass(tensor, edges)
     return Statistics(count, mean, math.sqrt(variance), minimum, maximum, zeros / count, share)
 
@@ -203,9 +203,7 @@ def _second_pass(tensor: Tensor, edges: Bounds | None) -> Statistics:
         total += centred.sum().item()
         squares += torch.dot(centred, centred).item()
     spread = math.sqrt(max(squares / finite - (total / finite) ** 2, 0.0)) * scale
-    # Rounding must not put the mean outside of the elements.
-    mean = min(max(mean * scale, minimum), maximum)
-    return Statistics(count, mean, spread, minimum, maximum, zeros / count, share, count - finite)
+    return Statistics(count, mean * scale, spread, minimum, maximum, zeros / count, share, count - finite)
 
 
 def _finite_pieces(tensor: Tensor) -> Iterator[Tensor]:
