@@ -302,3 +302,15 @@ def test_what_other_devices_compute_is_the_same(name: str, monkeypatch: pytest.M
     without, _, found = finish_reductions([started[0], start_reduction(normal(4)), started[1]])
     assert_same(found, expected)
     assert_same(without, reference(tensor))
+
+
+@pytest.mark.parametrize("name", ["normal", "channels last", "permuted", "no dimensions"])
+def test_memory_without_gaps_is_read_where_it_lies(name: str) -> None:
+    flat = reduction._flat(CASES[name])
+    assert flat is not None
+    assert (flat.data_ptr(), flat.shape) == (CASES[name].data_ptr(), (CASES[name].numel(),))
+
+
+@pytest.mark.parametrize("name", ["every second column", "a column", "a block", "overlapping", "expanded"])
+def test_memory_with_gaps_is_not(name: str) -> None:
+    assert reduction._flat(CASES[name]) is None
