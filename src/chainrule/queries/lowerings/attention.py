@@ -18,7 +18,7 @@ def _attention(
     scale: float | None = None,
     enable_gqa: bool = False,
 ) -> Tensor:
-    """y = softmax(scale · q kᵀ + mask) v, over the last two dimensions (positions, features).
+    """Y = softmax(scale · q kᵀ + mask) v, over the last two dimensions (positions, features).
 
     A query whose keys are all masked attends to nothing: its probabilities are 0, as they are in the kernels.
     """

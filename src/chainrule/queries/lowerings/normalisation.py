@@ -11,7 +11,7 @@ from torch import Tensor
 from chainrule.queries.lowerings.lowering import Lowering
 
 
-def _standardised(values: Tensor, dims: Sequence[int], eps: float) -> Tensor:
+def _standardised(values: Tensor, dims: tuple[int, ...], eps: float) -> Tensor:
     """(x − μ) / √(σ² + ε), with μ and σ² = mean (x − μ)² over some dimensions."""
     centred = values - values.mean(dims, keepdim=True)
     variance = (centred * centred).mean(dims, keepdim=True)
@@ -47,7 +47,7 @@ def _rms_norm(
     weight: Tensor | None = None,
     eps: float | None = None,
 ) -> Tensor:
-    """y = x / √(mean x² + ε) · weight; without ε, that of the dtype."""
+    """Y = x / √(mean x² + ε) · weight; without ε, that of the dtype."""
     dims = tuple(range(-len(normalized_shape), 0))
     mean_square = (input * input).mean(dims, keepdim=True)
     small = torch.finfo(input.dtype).eps if eps is None else eps

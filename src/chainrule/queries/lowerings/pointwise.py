@@ -42,13 +42,13 @@ def _glu(input: Tensor, dim: int = -1) -> Tensor:  # noqa: A002
 
 
 def _elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:  # noqa: A002
-    """x where it is positive, else α(exp x − 1)."""
+    """X where it is positive, else α(exp x − 1)."""
     is_positive = input > 0
     return torch.where(is_positive, input, alpha * torch.expm1(input.masked_fill(is_positive, 0.0)))
 
 
 def _celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:  # noqa: A002
-    """x where it is positive, else α(exp(x/α) − 1)."""
+    """X where it is positive, else α(exp(x/α) − 1)."""
     is_positive = input > 0
     return torch.where(is_positive, input, alpha * torch.expm1(input.masked_fill(is_positive, 0.0) / alpha))
 

@@ -20,7 +20,7 @@ def _softmax(input: Tensor, dim: int, dtype: torch.dtype | None = None) -> Tenso
 
 
 def _log_softmax(input: Tensor, dim: int, dtype: torch.dtype | None = None) -> Tensor:  # noqa: A002
-    """log p[c] = (x[c] − m) − log Σ_k exp(x[k] − m), with m = max x, a constant."""
+    """Log p[c] = (x[c] − m) − log Σ_k exp(x[k] − m), with m = max x, a constant."""
     values = input if dtype is None else input.to(dtype)
     shifted = values - values.detach().amax(dim, keepdim=True)
     return shifted - torch.log(torch.exp(shifted).sum(dim, keepdim=True))
@@ -54,7 +54,7 @@ def _functional_softmin(
 
 
 def _logsumexp(input: Tensor, dim: int | tuple[int, ...], keepdim: bool = False) -> Tensor:  # noqa: A002
-    """y = m + log Σ_k exp(x[k] − m), with m = max x, a constant; 0 where the largest is not finite."""
+    """Y = m + log Σ_k exp(x[k] − m), with m = max x, a constant; 0 where the largest is not finite."""
     largest = input.detach().amax(dim, keepdim=True)
     with unseen():
         largest = largest.masked_fill(largest.abs() == torch.inf, 0)
@@ -66,7 +66,7 @@ def _logsumexp(input: Tensor, dim: int | tuple[int, ...], keepdim: bool = False)
 
 
 def _dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:  # noqa: A002
-    """y = x · mask / (1 − p), where mask is 1 with probability 1 − p; the mask is drawn again from the same state."""
+    """Y = x · mask / (1 − p), where mask is 1 with probability 1 − p; the mask is drawn again from the same state."""
     if not training or p == 0.0:
         return input * 1.0
     if p == 1.0:

@@ -14,6 +14,15 @@ def _linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
     return product if bias is None else product + bias
 
 
+def _addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:  # noqa: A002
+    """y = β·b + α·(X Z)."""
+    product = torch.matmul(mat1, mat2)
+    product = product if alpha == 1 else alpha * product
+    if beta == 0:
+        return product
+    return (input if beta == 1 else beta * input) + product
+
+
 def _bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """y[n,o] = Σᵢⱼ x[n,i]·W[o,i,j]·z[n,j] + b[o]."""
     inner = torch.matmul(input1.unsqueeze(-2).unsqueeze(-2), weight).squeeze(-2)
@@ -58,5 +67,6 @@ def _refuses_embedding(
 PRODUCTS = (
     Lowering(("torch.nn.functional.linear",), _linear),
     Lowering(("torch.nn.functional.bilinear",), _bilinear),
+    Lowering(("torch.addmm", "torch.Tensor.addmm", "torch.baddbmm", "torch.Tensor.baddbmm"), _addmm),
     Lowering(("torch.nn.functional.embedding",), _embedding, _refuses_embedding),
 )
