@@ -14,7 +14,9 @@ GUARD = 10  # by how much an error must exceed the estimated uncertainty of the 
 
 STEP = 2.0**-15
 _SMALLEST, _LARGEST = 2.0**-31, 2.0**-5
+_LONGEST_FIRST = 2.0**-8
 _DOWN, _UP = 2.0**-5, 2.0**3
+_ROUNDING = 3  # by how many noises over the step the extrapolation is off
 _LEVELS = 5
 EVALUATIONS = 6 * _LEVELS  # at most, for one slope
 _CORNER = 0.75  # gap of a half step over gap of a step: 0.5 for a smooth function, 1 for a corner
@@ -77,7 +79,8 @@ def measure_slope(along: Along, expected: Expected, size: float) -> Slope:
     """Return the slope of a function at 0.
 
     With step h and its half: D(h) = (φ(h) − φ(−h)) / 2h, slope = (4·D(h/2) − D(h)) / 3. The step begins at 2⁻¹⁵ of
-    `size`, and is made shorter where truncation or a kink dominates and longer where rounding does, until the slope
+    `size`, longer for a small slope, and is made shorter where truncation or a kink dominates and longer where
+    rounding does, until the slope
     is known well enough. Branches are looked at only when the slope is not what was expected.
 
     Args:
@@ -85,7 +88,7 @@ def measure_slope(along: Along, expected: Expected, size: float) -> Slope:
         expected: what it is held against.
         size: the length over which the function may be expected to change.
     """
-    step, best = STEP * size, Slope(math.nan, math.inf, 0.0)
+    step, best = _first_step(expected) * size, Slope(math.nan, math.inf, 0.0)
     shortest, longest = 0.0, math.inf  # steps that were tried and found too short, too long
     for _ in range(_LEVELS):
         slope, is_too_long = _with_step(along, expected, step)
@@ -102,13 +105,21 @@ def measure_slope(along: Along, expected: Expected, size: float) -> Slope:
     return best
 
 
+def _first_step(expected: Expected) -> float:
+    """Return the shortest step whose rounding lets the slope be known well enough, a power of two."""
+    step, wanted = STEP, TOLERANCE * max(abs(expected.exact), expected.scale)
+    while GUARD * _ROUNDING * expected.noise > wanted * step / 2 and step < _LONGEST_FIRST:
+        step *= 2
+    return step
+
+
 def _with_step(along: Along, expected: Expected, step: float) -> tuple[Slope, bool]:
     """Return the slope that a step gives, and whether the step is rather too long than too short."""
     above, below = along(step, False)[0], along(-step, False)[0]
     half_above, half_below = along(step / 2, False)[0], along(-step / 2, False)[0]
     wide, near = (above - below) / (2 * step), (half_above - half_below) / step
     value = (4 * near - wide) / 3
-    truncation, rounding = abs(near - wide) / 3, 3 * expected.noise / step
+    truncation, rounding = abs(near - wide) / 3, _ROUNDING * expected.noise / step
     slope = Slope(value, truncation + rounding + EPSILON * abs(value), step)
     if not math.isfinite(slope.uncertainty):
         return Slope(math.nan, math.inf, step), True

@@ -4,7 +4,6 @@ Nothing of the user's is touched: model, loss and inputs are copies, generators 
 between calls (buffers, plain attributes, generators of its own) is put back before each evaluation.
 """
 
-import copy
 import inspect
 import random
 import sys
@@ -23,6 +22,7 @@ from chainrule.shapes import Tensor
 from chainrule.trace import Recipe, Statistics, Trace, Value, rebuild
 from chainrule.trace.reduction import statistics_of
 from chainrule.verification.branches import Branches, BranchWatch
+from chainrule.verification.copying import copy_model
 from chainrule.verification.widening import WIDE, InFloat64, run_backward
 
 _ONLY_NARROW = ("mps",)  # devices without float64
@@ -40,6 +40,7 @@ class Twin:
         parameters: those that required a gradient, by name; those of a loss that is a module are "loss_fn....".
         original: the user's own model, to look at.
         evaluations: how often the loss was computed.
+        reaches_original: the loss used parameters of the user's own model, which the copy does not have.
         dropped: the modules that `drop_hooks` took backward hooks from.
     """
 
@@ -47,9 +48,13 @@ class Twin:
         recipe = _recipe_of(trace)
         self._is_wide = is_wide
         self._compute_loss = recipe.compute_loss
-        self.original: nn.Module = recipe.model
         given = _arguments_of(recipe.compute_loss)
-        self._module, self._loss_fn, copies = _copied(recipe.model, given.get("loss_fn"))
+        given_loss = given.get("loss_fn")
+        self.original: nn.Module = recipe.model
+        self.reaches_original = False
+        own = (part for part in (recipe.model, given_loss) if isinstance(part, nn.Module))
+        self._own_parameters = [parameter for part in own for parameter in part.parameters()]
+        self._module, self._loss_fn, copies = copy_model(recipe.model, given_loss)
         self._given = {name: part for name, part in given.items() if name in ("inputs", "targets")}
         for name in self._given:
             self._given[name] = _recorded_tensors(self._given[name], trace, name.removesuffix("s"))
@@ -213,7 +218,7 @@ class Twin:
         """
         for part in self._parts():
             part.zero_grad(set_to_none=True)
-        with self._as_before(), ExitStack() as stack:
+        with self._original_gradients_aside(), self._as_before(), ExitStack() as stack:
             if around is not None:
                 stack.enter_context(around())
             loss = self._loss()
@@ -225,6 +230,19 @@ class Twin:
             found[name] = None if gradient is None else gradient.detach().to_dense().clone()
             parameter.grad = None
         return float(loss.detach()), found
+
+    @contextmanager
+    def _original_gradients_aside(self) -> Iterator[None]:
+        """Keep the user's gradients from a loss that knows the user's own model and not the copy's."""
+        kept = [(parameter, parameter.grad) for parameter in self._own_parameters]
+        try:
+            for parameter, _ in kept:
+                parameter.grad = None
+            yield
+            self.reaches_original = any(parameter.grad is not None for parameter, _ in kept)
+        finally:
+            for parameter, gradient in kept:
+                parameter.grad = gradient
 
     def drop_hooks(self) -> Callable[[], None]:
         """Take the modules' backward hooks away from the copy, and return what puts them back."""
@@ -297,40 +315,6 @@ def _arguments_of(compute_loss: Callable[..., Any]) -> dict[str, Any]:
         for name, parameter in inspect.signature(compute_loss).parameters.items()
         if name in ("inputs", "targets", "loss_fn") and parameter.default is not inspect.Parameter.empty
     }
-
-
-def _copied(module: nn.Module, loss_fn: Any) -> tuple[nn.Module, Any, list[Any]]:
-    """Return deep copies of a model and its loss, and everything that was copied for them."""
-    memo: dict[int, Any] = {}
-    for part in (module, loss_fn):
-        if isinstance(part, nn.Module):
-            for inner in part.modules():
-                _detach_results(inner, memo)
-    try:
-        twin, twin_loss = copy.deepcopy((module, loss_fn), memo)
-    except Exception as error:
-        lines = str(error).strip().splitlines()
-        raise ChainruleError(
-            what="The model cannot be verified, because it cannot be copied.",
-            where=type(module).__name__,
-            found=f"{type(error).__name__}: {lines[0] if lines else ''}",
-            expected="a module that copy.deepcopy copies",
-            next_step="Keep open files, locks and processes out of the module, or give it a __deepcopy__.",
-        ) from error
-    return twin, twin_loss, list(memo.values())
-
-
-def _detach_results(module: nn.Module, memo: dict[int, Any]) -> None:
-    """Let deepcopy copy tensors that an earlier forward left on a module: it refuses those that have a graph."""
-
-    def note(part: Any) -> Any:
-        if isinstance(part, Tensor) and part.grad_fn is not None:
-            memo[id(part)] = part.detach().clone()
-        return part
-
-    for name, part in module.__dict__.items():
-        if name not in _OWN and isinstance(part, Tensor | tuple | list | dict):
-            rebuild(part, note)
 
 
 def _widen(copies: list[Any]) -> None:

@@ -114,6 +114,11 @@ def _start(wide: Twin) -> tuple[Surface, dict[str, Tensor | None]] | str:
         return f"the model does not run in float64 ({said})"
     if not wide.parameters:
         return "no parameter requires a gradient"
+    if wide.reaches_original:
+        return (
+            "the loss or a hook uses parameters of the model without being given the model, so that no copy of the "
+            "model can be measured"
+        )
     if not math.isfinite(surface.value):
         return f"the loss is {surface.value} in float64, which has no derivative"
     if not surface.is_repeatable:

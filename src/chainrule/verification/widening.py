@@ -18,7 +18,6 @@ WIDE = {
     torch.complex32: torch.complex128,
 }
 _CASTS = frozenset(("float", "half", "bfloat16"))
-_IN_PLACE = frozenset(("__setitem__", "__set__"))
 
 
 class InFloat64(TorchFunctionMode):
@@ -32,11 +31,11 @@ class InFloat64(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         name = str(getattr(func, "__name__", ""))
-        if name == "__get__":
+        if name in ("__get__", "__set__"):
             return func(*args, **(kwargs or {}))
         if name in _CASTS and args[0].dtype in (torch.float64, *WIDE):
             return args[0].double()
-        is_in_place = name in _IN_PLACE or (name.endswith("_") and not name.endswith("__"))
+        is_in_place = name == "__setitem__" or (name.endswith("_") and not name.endswith("__"))
         kept = 1 if is_in_place else 0  # what is written over must stay itself
         wide = (*args[:kept], *(_widened(part) for part in args[kept:]))
         return func(*wide, **{key: _widened(part) for key, part in (kwargs or {}).items()})
