@@ -6,6 +6,7 @@ output: one query, one feature of the values, all keys. a is 0, the mask's numbe
 # the parameters of a wiring bear torch's own names
 
 import math
+from collections.abc import Mapping
 
 import torch
 from sympy import Expr, IndexedBase, Sum, Symbol, exp
@@ -30,9 +31,9 @@ def _attend(
     key: Tensor,
     value: Tensor,
     attn_mask: Tensor | None = None,
-    dropout_p: float = 0.0,
+    dropout_p: int | float = 0.0,
     is_causal: bool = False,
-    scale: float | None = None,
+    scale: int | float | None = None,
     enable_gqa: bool = False,
 ) -> Wiring:
     batch, (queries, columns) = output.shape[:-2], output.shape[-2:]
@@ -74,7 +75,7 @@ def _by_output(rows: Tensor, columns: int) -> Tensor:
     return rows.unsqueeze(-2).expand(*rows.shape[:-1], columns, rows.shape[-1]).reshape(-1, rows.shape[-1])
 
 
-def _scale(query: Tensor, scale: float | None) -> float:
+def _scale(query: Tensor, scale: int | float | None) -> float:
     return 1 / math.sqrt(query.shape[-1]) if scale is None else float(scale)
 
 
@@ -90,7 +91,7 @@ def _added(query: Tensor, key: Tensor, attn_mask: Tensor | None, is_causal: bool
     return torch.where(attn_mask, added, -math.inf)
 
 
-def _shares(query: Tensor, key: Tensor, attn_mask: Tensor | None, is_causal: bool, scale: float | None) -> Tensor:
+def _shares(query: Tensor, key: Tensor, attn_mask: Tensor | None, is_causal: bool, scale: int | float | None) -> Tensor:
     """Return how much each query takes of each key's value: (..., queries, keys)."""
     left, right = query.detach().to(torch.float64), key.detach().to(torch.float64)
     if left.dim() > 2 and right.shape[-3] not in (1, left.shape[-3]):
@@ -134,13 +135,43 @@ def _has_no_key(arguments: Arguments, output: Tensor, threshold: float) -> Tenso
     return (added == -math.inf).all(-1).unsqueeze(-1)
 
 
-def _choose(arguments: Arguments) -> OpRule:
-    return _RANDOM if arguments.get("dropout_p", 0.0) else _ATTENTION
-
-
 _SHIFT = Largest(_score(SHIFTED), SHIFTED, N)
 _WORDS = "masked, or so unlike every query that none takes anything of it"
-_SLOTS = {"query": QUERY[FEATURE], "key": KEY[J, FEATURE], "value": VALUE[J], "attn_mask": AS[J]}
+_SILENCERS = (
+    Silencer("masked key", _WORDS, "key", _is_masked),
+    Silencer("masked value", _WORDS, "value", _is_masked),
+    Silencer("decided query", "so sure of one key that the softmax is flat (saturated)", "query", _is_decided),
+    Silencer("fully masked query", "allowed no key at all, so that its output is 0", "query", _has_no_key),
+)
+_SLOTS = {"query": QUERY[FEATURE], "key": KEY[J, FEATURE], "value": VALUE[J]}
+_SCHOOL = {
+    "value": SHARE[M],
+    "key": C * QUERY[L] * SHARE[M] * (VALUE[M] - Y),
+    "query": C * Sum(SHARE[J] * (VALUE[J] - Y) * KEY[J, M], (J, 1, N)),
+}
+
+
+def _choose(arguments: Arguments) -> OpRule:
+    if arguments.get("dropout_p", 0.0):
+        return _RANDOM
+    mask = arguments.get("attn_mask")
+    return _WITH_ADDED if mask is not None and mask.is_floating_point() else _ATTENTION
+
+
+def _rule(slots: Mapping[str, Expr], school: Mapping[str, Expr]) -> OpRule:
+    return OpRule(
+        "scaled_dot_product_attention",
+        _mixed(0),
+        slots,
+        _attend,
+        stable=_mixed(_SHIFT),
+        choose=_choose,
+        school=school,
+        silencers=_SILENCERS,
+        note="p[j] = e^s[j]/Σₜ e^s[t] is the share of key j, with the scores s[j] = c·Σ_d q[d]·k[j,d] + a[j]; "
+        "a[j] is 0, the mask's number, or −∞ where the key is masked.",
+    )
+
 
 _RANDOM = OpRule(
     "scaled_dot_product_attention",
@@ -149,31 +180,7 @@ _RANDOM = OpRule(
     _attend,
     note="With dropout, the shares p[j] are dropped at random inside of the op, and the mask cannot be seen.",
 )
-_ATTENTION = OpRule(
-    "scaled_dot_product_attention",
-    _mixed(0),
-    _SLOTS,
-    _attend,
-    stable=_mixed(_SHIFT),
-    choose=_choose,
-    school={
-        "value": SHARE[M],
-        "attn_mask": SHARE[M] * (VALUE[M] - Y),
-        "key": C * QUERY[L] * SHARE[M] * (VALUE[M] - Y),
-        "query": C * Sum(SHARE[J] * (VALUE[J] - Y) * KEY[J, M], (J, 1, N)),
-    },
-    silencers=(
-        Silencer("masked key", _WORDS, "key", _is_masked),
-        Silencer("masked value", _WORDS, "value", _is_masked),
-        Silencer(
-            "decided query",
-            "so sure of one key that the softmax is flat (saturated)",
-            "query",
-            _is_decided,
-        ),
-        Silencer("fully masked query", "allowed no key at all, so that its output is 0", "query", _has_no_key),
-    ),
-    note="p[j] = e^s[j]/Σₜ e^s[t] is the share of key j, with the scores s[j] = c·Σ_d q[d]·k[j,d] + a[j].",
-)
+_ATTENTION = _rule(_SLOTS, _SCHOOL)
+_WITH_ADDED = _rule({**_SLOTS, "attn_mask": AS[J]}, {**_SCHOOL, "attn_mask": SHARE[M] * (VALUE[M] - Y)})
 
 ATTENTION: tuple[OpRule, ...] = (_ATTENTION,)

@@ -67,7 +67,7 @@ def _cross_entropy(
     ignore_index: int = -100,
     reduce: bool | None = None,
     reduction: str = "mean",
-    label_smoothing: float = 0.0,
+    label_smoothing: int | float = 0.0,
 ) -> Wiring:
     how = reduction_of({"size_average": size_average, "reduce": reduce, "reduction": reduction})
     places = {"input": _by_sample(input)}
@@ -101,7 +101,7 @@ def _multi_margin(
     input: Tensor,
     target: Tensor,
     p: int = 1,
-    margin: float = 1.0,
+    margin: int | float = 1.0,
     weight: Tensor | None = None,
     size_average: bool | None = None,
     reduce: bool | None = None,

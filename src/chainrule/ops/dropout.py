@@ -52,7 +52,7 @@ def _dropping(dropped_to: Callable[[float], float], is_on: bool) -> Callable[...
     def wire(
         output: Tensor,
         input: Tensor,
-        p: float = 0.5,
+        p: int | float = 0.5,
         training: bool = is_on,
         inplace: bool = False,
         mask: Tensor | None = None,
@@ -73,11 +73,11 @@ def _kept(output: Tensor, input: Tensor, dropped: float) -> Tensor:
     return (output.detach().to(torch.float64) - dropped).abs() > rounding * abs(dropped)
 
 
-def _alpha_scale(p: float) -> float:
+def _alpha_scale(p: int | float) -> float:
     return 0.0 if p >= 1 else 1 / math.sqrt((1 - p) * (1 + p * SELU_LIMIT**2))
 
 
-def _alpha_dropped(p: float) -> float:
+def _alpha_dropped(p: int | float) -> float:
     return _alpha_scale(p) * SELU_LIMIT * (p - 1)
 
 

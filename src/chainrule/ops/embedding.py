@@ -20,8 +20,8 @@ def _rows(
     input: Tensor,
     weight: Tensor,
     padding_idx: int | None = None,
-    max_norm: float | None = None,
-    norm_type: float = 2.0,
+    max_norm: int | float | None = None,
+    norm_type: int | float = 2.0,
     scale_grad_by_freq: bool = False,
     sparse: bool = False,
 ) -> Tensor:
@@ -33,8 +33,8 @@ def _padded_rows(
     input: Tensor,
     weight: Tensor,
     padding_idx: int | None = None,
-    max_norm: float | None = None,
-    norm_type: float = 2.0,
+    max_norm: int | float | None = None,
+    norm_type: int | float = 2.0,
     scale_grad_by_freq: bool = False,
     sparse: bool = False,
 ) -> Wiring:
@@ -54,8 +54,8 @@ def _bags(
     input: Tensor,
     weight: Tensor,
     offsets: Tensor | None = None,
-    max_norm: float | None = None,
-    norm_type: float = 2,
+    max_norm: int | float | None = None,
+    norm_type: int | float = 2,
     scale_grad_by_freq: bool = False,
     mode: str = "mean",
     sparse: bool = False,
@@ -107,6 +107,16 @@ def _is_unused(arguments: Arguments, output: Tensor, threshold: float) -> Tensor
     return unused.unsqueeze(-1)
 
 
+def _is_not_largest(arguments: Arguments, output: Tensor, threshold: float) -> Tensor:
+    weight = arguments["weight"].detach()
+    places = _bags(output, **{**arguments, "mode": "max"}).places["weight"]
+    elements = torch.cat([weight.reshape(-1), weight.new_tensor([-math.inf])])
+    taken = torch.zeros(weight.numel() + 1, dtype=torch.bool)
+    taken[places.gather(1, elements[places].argmax(1, keepdim=True)).reshape(-1)] = True
+    return ~taken[:-1].reshape(weight.shape)
+
+
+_NOT_LARGEST = Silencer("not the largest", "not the largest of any bag", "weight", _is_not_largest)
 _SILENCERS = (
     Silencer("padding row", "the row of padding_idx, which never learns", "weight", _is_padding),
     Silencer("row not used", "a row that no number of the input asks for", "weight", _is_unused),
@@ -153,7 +163,7 @@ _BAG_WEIGHTED = OpRule(
     _bags,
     silencers=_SILENCERS,
 )
-_BAG_LARGEST = OpRule("embedding_bag", Largest(WS[K], K, N), _BAG_SLOTS, _bags, silencers=_SILENCERS)
+_BAG_LARGEST = OpRule("embedding_bag", Largest(WS[K], K, N), _BAG_SLOTS, _bags, silencers=(*_SILENCERS, _NOT_LARGEST))
 
 
 def _choose_bag(arguments: Arguments) -> OpRule:

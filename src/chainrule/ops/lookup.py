@@ -2,13 +2,22 @@
 
 from chainrule.ops.activation_rules import ACTIVATIONS
 from chainrule.ops.arithmetic import ARITHMETIC
+from chainrule.ops.attention import ATTENTION
+from chainrule.ops.class_losses import CLASS_LOSSES
+from chainrule.ops.convolution import CONVOLUTION
+from chainrule.ops.dropout import DROPOUT
 from chainrule.ops.elementary import ELEMENTARY
+from chainrule.ops.embedding import EMBEDDING
+from chainrule.ops.losses import LOSSES
 from chainrule.ops.moves import MOVES
+from chainrule.ops.normalisation import NORMALISATION
+from chainrule.ops.pooling import POOLING
 from chainrule.ops.products import PRODUCTS
 from chainrule.ops.reductions import REDUCTIONS
 from chainrule.ops.rule import OpRule
 from chainrule.ops.softmax_rules import SOFTMAX
 from chainrule.ops.steps import STEPS
+from chainrule.ops.vector_losses import VECTOR_LOSSES
 from chainrule.ops.writes import WRITES
 
 RULES: tuple[OpRule, ...] = (
@@ -21,6 +30,15 @@ RULES: tuple[OpRule, ...] = (
     *MOVES,
     *WRITES,
     *STEPS,
+    *CONVOLUTION,
+    *POOLING,
+    *NORMALISATION,
+    *DROPOUT,
+    *EMBEDDING,
+    *ATTENTION,
+    *LOSSES,
+    *CLASS_LOSSES,
+    *VECTOR_LOSSES,
 )
 
 _BY_NAME = {name: rule for rule in RULES for name in (*rule.aliases, rule.name)}

@@ -8,7 +8,7 @@ logarithm of 0, it stops at −100, and slopes stop at 10¹²; the formulas do n
 from collections.abc import Mapping
 
 import torch
-from sympy import Abs, Expr, Integer, Piecewise, Sum, Symbol, exp, log, pi
+from sympy import Abs, Expr, Piecewise, Sum, Symbol, exp, log, pi
 
 from chainrule.formulas import Sigmoid, Softplus
 from chainrule.ops.hinges import Hinge
@@ -81,7 +81,7 @@ def _smooth_l1(
     size_average: bool | None = None,
     reduce: bool | None = None,
     reduction: str = "mean",
-    beta: float = 1.0,
+    beta: int | float = 1.0,
 ) -> Wiring:
     how = reduction_of({"size_average": size_average, "reduce": reduce, "reduction": reduction})
     return _one_by_one(how, {"input": input, "target": target}, {BETA: beta})
@@ -92,7 +92,7 @@ def _huber(
     input: Tensor,
     target: Tensor,
     reduction: str = "mean",
-    delta: float = 1.0,
+    delta: int | float = 1.0,
     weight: Tensor | None = None,
 ) -> Wiring:
     return _one_by_one(
@@ -137,7 +137,7 @@ def _poisson(
     log_input: bool = True,
     full: bool = False,
     size_average: bool | None = None,
-    eps: float = 1e-8,
+    eps: int | float = 1e-8,
     reduce: bool | None = None,
     reduction: str = "mean",
 ) -> Wiring:
@@ -149,9 +149,9 @@ def _gaussian(
     output: Tensor,
     input: Tensor,
     target: Tensor,
-    var: Tensor | float,
+    var: Tensor | int | float,
     full: bool = False,
-    eps: float = 1e-6,
+    eps: int | float = 1e-6,
     reduction: str = "mean",
 ) -> Wiring:
     tensors = {"input": input, "target": target}
@@ -166,7 +166,7 @@ def _hinge(
     output: Tensor,
     input: Tensor,
     target: Tensor,
-    margin: float = 1.0,
+    margin: int | float = 1.0,
     size_average: bool | None = None,
     reduce: bool | None = None,
     reduction: str = "mean",
@@ -180,7 +180,7 @@ def _ranking(
     input1: Tensor,
     input2: Tensor,
     target: Tensor,
-    margin: float = 0,
+    margin: int | float = 0,
     size_average: bool | None = None,
     reduce: bool | None = None,
     reduction: str = "mean",
@@ -333,17 +333,23 @@ def _choose_poisson(arguments: Arguments) -> OpRule:
 
 _LIKELIHOOD = (log(V) + _SQUARE / V) / 2
 _GAUSSIAN_NOTE = "Where v is below eps, torch takes eps in its place and still sends back the slope by v."
-_GAUSSIAN_SLOTS = {"input": X, "target": Z, "var": V}
-_GAUSSIAN, _GAUSSIAN_FULL = (
-    by_reduction(
+_GAUSSIAN: dict[tuple[bool, bool], dict[str, OpRule]] = {
+    (is_full, has_tensor): by_reduction(
         "gaussian_nll_loss",
-        _LIKELIHOOD + constant,
-        _GAUSSIAN_SLOTS,
+        _LIKELIHOOD + (log(2 * pi) / 2 if is_full else 0),
+        {**_PAIR, "var": V} if has_tensor else _PAIR,
         _gaussian,
+        letters=() if has_tensor else (V,),
         note=_GAUSSIAN_NOTE,
     )
-    for constant in (Integer(0), log(2 * pi) / 2)
-)
+    for is_full in (False, True)
+    for has_tensor in (False, True)
+}
+
+
+def _choose_gaussian(arguments: Arguments) -> OpRule:
+    chosen = _GAUSSIAN[bool(arguments.get("full", False)), isinstance(arguments.get("var"), Tensor)]
+    return chosen[reduction_of(arguments)]
 
 
 def _margin_met(argument: str, is_met: Mask) -> Silencer:
@@ -398,10 +404,7 @@ LOSSES: tuple[OpRule, ...] = (
     choosing(_BINARY_LOGITS, _choose_logits),
     choosing(_KL, lambda arguments: (_KL_LOG if arguments.get("log_target") else _KL)[reduction_of(arguments)]),
     choosing(_POISSON[True, False], _choose_poisson),
-    choosing(
-        _GAUSSIAN,
-        lambda arguments: (_GAUSSIAN_FULL if arguments.get("full") else _GAUSSIAN)[reduction_of(arguments)],
-    ),
+    choosing(_GAUSSIAN[False, True], _choose_gaussian),
     one_of(_HINGE),
     one_of(_RANKING),
     one_of(_SOFT_MARGIN),

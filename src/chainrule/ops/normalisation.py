@@ -23,7 +23,13 @@ VARIANCE = Symbol("v", real=True)
 
 
 def _over_groups(
-    output: Tensor, input: Tensor, groups: Tensor, own: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
+    output: Tensor,
+    input: Tensor,
+    groups: Tensor,
+    own: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    eps: int | float,
 ) -> Wiring:
     """Return the wiring of a normalisation over groups of elements.
 
@@ -47,7 +53,7 @@ def _over_groups(
     return Wiring(places, numbers)
 
 
-def _normalised(input: Tensor, groups: Tensor, eps: float) -> dict[Symbol, Tensor | float]:
+def _normalised(input: Tensor, groups: Tensor, eps: int | float) -> dict[Symbol, Tensor | float]:
     elements = input.detach().reshape(-1).to(torch.float64)[groups]
     variance, mean = torch.var_mean(elements, 1, correction=0, keepdim=True)
     deviation = torch.sqrt(variance + eps)
@@ -68,7 +74,7 @@ def _layer_norm(
     normalized_shape: Sequence[int],
     weight: Tensor | None = None,
     bias: Tensor | None = None,
-    eps: float = 1e-5,
+    eps: int | float = 1e-5,
 ) -> Wiring:
     groups, own = _rows(input.shape, len(normalized_shape))
     return _over_groups(output, input, groups, own, _last(weight, output), _last(bias, output), eps)
@@ -90,7 +96,7 @@ def _group_norm(
     num_groups: int,
     weight: Tensor | None = None,
     bias: Tensor | None = None,
-    eps: float = 1e-5,
+    eps: int | float = 1e-5,
 ) -> Wiring:
     groups, own = _rows(_grouped(input, num_groups), 1)
     return _over_groups(output, input, groups, own, _by_channel(weight, output), _by_channel(bias, output), eps)
@@ -108,8 +114,8 @@ def _batch_norm(
     weight: Tensor | None = None,
     bias: Tensor | None = None,
     training: bool = False,
-    momentum: float | None = 0.1,
-    eps: float = 1e-5,
+    momentum: int | float | None = 0.1,
+    eps: int | float = 1e-5,
 ) -> Wiring:
     scale, shift = _by_channel(weight, output), _by_channel(bias, output)
     if not _uses_batch({"training": training, "running_mean": running_mean}):
@@ -137,8 +143,8 @@ def _instance_norm(
     weight: Tensor | None = None,
     bias: Tensor | None = None,
     use_input_stats: bool = True,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
+    momentum: int | float = 0.1,
+    eps: int | float = 1e-5,
 ) -> Wiring:
     scale, shift = _by_channel(weight, output), _by_channel(bias, output)
     if not use_input_stats:
@@ -158,7 +164,7 @@ def _with_running(
     shift: Tensor | None,
     weight: Tensor | None,
     bias: Tensor | None,
-    eps: float,
+    eps: int | float,
 ) -> Wiring:
     channel = _by_channel(running_mean, output)
     places = {"input": numbered(input).reshape(-1)}
@@ -181,7 +187,7 @@ def _rms_norm(
     input: Tensor,
     normalized_shape: Sequence[int],
     weight: Tensor | None = None,
-    eps: float | None = None,
+    eps: int | float | None = None,
 ) -> Wiring:
     groups, own = _rows(input.shape, len(normalized_shape))
     added = torch.finfo(input.dtype).eps if eps is None else eps
@@ -195,7 +201,7 @@ def _rms_norm(
 
 
 def _local_response(
-    output: Tensor, input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+    output: Tensor, input: Tensor, size: int, alpha: int | float = 1e-4, beta: int | float = 0.75, k: int | float = 1.0
 ) -> Wiring:
     around = torch.arange(input.shape[1]).unsqueeze(1) - size // 2 + torch.arange(size)
     is_inside = (around >= 0) & (around < input.shape[1])
@@ -209,7 +215,12 @@ def _whole(number: int, output: Tensor) -> Tensor:
 
 
 def _normalize(
-    output: Tensor, input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: Tensor | None = None
+    output: Tensor,
+    input: Tensor,
+    p: int | float = 2.0,
+    dim: int = 1,
+    eps: int | float = 1e-12,
+    out: Tensor | None = None,
 ) -> Wiring:
     size = input.shape[dim]
     places = numbered(input).movedim(dim, -1)
@@ -306,7 +317,6 @@ _BATCH = OpRule(
     choose=_choose_batch,
     school=_SCHOOL,
     silencers=(_weight_is_zero(by_channel=True),),
-    hazards=(_spread_is_zero(lambda arguments: _channels(arguments["input"])[0]),),
     note="The sums run over the batch and the places of one channel. " + _NOTE,
 )
 _INSTANCE_RUNNING = _running("instance_norm", _instance_norm)

@@ -10,7 +10,7 @@ from sympy import Abs, Pow, Sum, nsimplify
 
 from chainrule.ops.differentiation import Largest
 from chainrule.ops.letters import XS, C, K, N
-from chainrule.ops.rule import Arguments, Hazard, OpRule, Silencer, Wiring
+from chainrule.ops.rule import Arguments, OpRule, Silencer, Wiring
 from chainrule.ops.windows import Sizes, adaptive, in_planes, joined, plane_count, sliding, spread
 from chainrule.shapes import Tensor
 
@@ -107,14 +107,16 @@ def _norm(axes: int) -> Callable[..., Wiring]:
     def wire(
         output: Tensor,
         input: Tensor,
-        norm_type: float,
+        norm_type: int | float,
         kernel_size: Sizes,
         stride: Sizes | None = None,
         ceil_mode: bool = False,
     ) -> Wiring:
         places = _windows(output, input, axes, kernel_size, stride, 0, 1)
+        # A window of zeros sends nothing back, although its norm has no slope: its places count as outside.
+        places = torch.where(output.reshape(-1, 1) == 0, -1, places)
         # torch multiplies a mean over what is inside by the size of a whole window, so a cut one counts for more.
-        share = places.shape[1] / (places >= 0).sum(1).to(torch.float64)
+        share = places.shape[1] / (places >= 0).sum(1).clamp(min=1).to(torch.float64)
         return Wiring({"input": places}, {C: share})
 
     return wire
@@ -138,13 +140,16 @@ _MEAN = Sum(XS[K], (K, 1, N)) / N
 _MEAN_SLOTS = {"input": XS[K]}
 _LARGEST = Largest(XS[K], K, N)
 
-_NOTHING_IN_WINDOW = Hazard(
-    "norm at 0",
-    "0 like its whole window, where the norm has no slope",
-    "input",
-    "backward",
-    lambda arguments, output: (arguments["input"] == 0) & bool((output == 0).any()),
-)
+
+def _zero_windows(axes: int) -> Silencer:
+    def find(arguments: Arguments, output: Tensor, threshold: float) -> Tensor:
+        values = arguments["input"]
+        places = _windows(output, values, axes, arguments["kernel_size"], arguments.get("stride"), 0, 1)
+        reached = torch.zeros(values.numel() + 1, dtype=torch.bool)
+        reached[places[output.reshape(-1) != 0].reshape(-1)] = True
+        return ~reached[:-1].reshape(values.shape)
+
+    return Silencer("window of zeros", "in windows of zeros alone, where the norm sends nothing back", "input", find)
 
 
 @cache
@@ -164,7 +169,7 @@ def _norm_rule(axes: int, power: float, is_cut: bool) -> OpRule:
         _MEAN_SLOTS,
         _norm(axes),
         choose=choose,
-        hazards=(_NOTHING_IN_WINDOW,),
+        silencers=(_zero_windows(axes),),
         note="c is the size of a whole window over that of this one, which is cut at the edge." if is_cut else "",
     )
 
