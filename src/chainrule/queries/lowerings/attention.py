@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from chainrule.queries.lowerings.lowering import Lowering, unseen
+from chainrule.queries.lowerings.lowering import Lowering, Real, unseen
 
 
 def _attention(
@@ -13,9 +13,9 @@ def _attention(
     key: Tensor,
     value: Tensor,
     attn_mask: Tensor | None = None,
-    dropout_p: float = 0.0,
+    dropout_p: Real = 0.0,
     is_causal: bool = False,
-    scale: float | None = None,
+    scale: Real | None = None,
     enable_gqa: bool = False,
 ) -> Tensor:
     """Y = softmax(scale · q kᵀ + mask) v, over the last two dimensions (positions, features).

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from chainrule.queries.lowerings.lowering import Lowering, unseen
+from chainrule.queries.lowerings.lowering import Lowering, Real, unseen
 from chainrule.queries.lowerings.reducing import reduced, reduction_of
 
 
@@ -46,7 +46,7 @@ def _cross_entropy(
     ignore_index: int = -100,
     reduce: bool | None = None,
     reduction: str = "mean",
-    label_smoothing: float = 0.0,
+    label_smoothing: Real = 0.0,
 ) -> Tensor:
     """−Σ_c q[c]·log p[c], with p = softmax x and q the target: an index, or probabilities."""
     kind = reduction_of(reduction, size_average, reduce)
@@ -62,7 +62,7 @@ def _cross_entropy(
 
 
 def _against_probabilities(
-    logarithms: Tensor, target: Tensor, weight: Tensor | None, kind: str, label_smoothing: float
+    logarithms: Tensor, target: Tensor, weight: Tensor | None, kind: str, label_smoothing: Real
 ) -> Tensor:
     dim = _class_dim(logarithms)
     if label_smoothing > 0.0:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from chainrule.queries.lowerings.lowering import Lowering, Refusal, unseen
+from chainrule.queries.lowerings.lowering import Lowering, Real, Refusal, unseen
 from chainrule.queries.lowerings.reducing import reduced, reduction_of
 
 _SMALLEST_VARIANCE = 1e-12  # of a probability: torch divides by at least that in the derivative
@@ -43,7 +43,7 @@ def _huber_loss(
     input: Tensor,  # noqa: A002
     target: Tensor,
     reduction: str = "mean",
-    delta: float = 1.0,
+    delta: Real = 1.0,
     weight: Tensor | None = None,
 ) -> Tensor:
     """d²/2 where |d| < δ, else δ(|d| − δ/2)."""
@@ -59,7 +59,7 @@ def _smooth_l1_loss(
     size_average: bool | None = None,
     reduce: bool | None = None,
     reduction: str = "mean",
-    beta: float = 1.0,
+    beta: Real = 1.0,
 ) -> Tensor:
     """d²/2β where |d| < β, else |d| − β/2."""
     difference = input - target

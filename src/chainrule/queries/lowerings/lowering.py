@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 
+Real = int | float  # torch takes either where it asks for a float
+
 
 def never(*_arguments: Any, **_keywords: Any) -> str:
     """Say that nothing speaks against a lowering, whatever the arguments."""

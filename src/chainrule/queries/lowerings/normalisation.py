@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from chainrule.queries.lowerings.lowering import Lowering
+from chainrule.queries.lowerings.lowering import Lowering, Real
 
 
-def _standardised(values: Tensor, dims: tuple[int, ...], eps: float) -> Tensor:
+def _standardised(values: Tensor, dims: tuple[int, ...], eps: Real) -> Tensor:
     """(x − μ) / √(σ² + ε), with μ and σ² = mean (x − μ)² over some dimensions."""
     centred = values - values.mean(dims, keepdim=True)
     variance = (centred * centred).mean(dims, keepdim=True)
@@ -34,7 +34,7 @@ def _layer_norm(
     normalized_shape: Sequence[int],
     weight: Tensor | None = None,
     bias: Tensor | None = None,
-    eps: float = 1e-5,
+    eps: Real = 1e-5,
     cudnn_enable: bool = True,
 ) -> Tensor:
     dims = tuple(range(-len(normalized_shape), 0))
@@ -45,7 +45,7 @@ def _rms_norm(
     input: Tensor,  # noqa: A002
     normalized_shape: Sequence[int],
     weight: Tensor | None = None,
-    eps: float | None = None,
+    eps: Real | None = None,
 ) -> Tensor:
     """Y = x / √(mean x² + ε) · weight; without ε, that of the dtype."""
     dims = tuple(range(-len(normalized_shape), 0))
@@ -61,8 +61,8 @@ def _batch_norm(
     weight: Tensor | None = None,
     bias: Tensor | None = None,
     training: bool = False,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
+    momentum: Real = 0.1,
+    eps: Real = 1e-5,
 ) -> Tensor:
     if training or running_mean is None or running_var is None:
         normal = _standardised(input, (0, *range(2, input.dim())), eps)
@@ -78,8 +78,8 @@ def _instance_norm(
     weight: Tensor | None = None,
     bias: Tensor | None = None,
     use_input_stats: bool = True,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
+    momentum: Real = 0.1,
+    eps: Real = 1e-5,
 ) -> Tensor:
     if use_input_stats or running_mean is None or running_var is None:
         normal = _standardised(input, tuple(range(2, input.dim())), eps)
@@ -88,7 +88,7 @@ def _instance_norm(
     return _scaled(normal, _of_channels(weight, input.dim()), _of_channels(bias, input.dim()))
 
 
-def _by_running_statistics(values: Tensor, mean: Tensor, variance: Tensor, eps: float) -> Tensor:
+def _by_running_statistics(values: Tensor, mean: Tensor, variance: Tensor, eps: Real) -> Tensor:
     shape = (1, -1, *[1] * (values.dim() - 2))
     return (values - mean.reshape(shape)) / torch.sqrt(variance.reshape(shape) + eps)
 
@@ -98,7 +98,7 @@ def _group_norm(
     num_groups: int,
     weight: Tensor | None = None,
     bias: Tensor | None = None,
-    eps: float = 1e-5,
+    eps: Real = 1e-5,
     cudnn_enabled: bool = True,
 ) -> Tensor:
     groups = input.reshape(input.shape[0], num_groups, -1)

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from chainrule.queries.lowerings.lowering import Lowering
+from chainrule.queries.lowerings.lowering import Lowering, Real
 
 
 def _gelu(input: Tensor, approximate: str = "none") -> Tensor:  # noqa: A002  # torch's name
@@ -20,7 +20,7 @@ def _silu(input: Tensor, inplace: bool = False) -> Tensor:  # noqa: A002
     return input * torch.sigmoid(input)
 
 
-def _softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:  # noqa: A002
+def _softplus(input: Tensor, beta: Real = 1.0, threshold: Real = 20.0) -> Tensor:  # noqa: A002
     """log(1 + exp(βx))/β, and x itself where βx is above the threshold."""
     is_large = input * beta > threshold
     small = input.masked_fill(is_large, 0.0)  # so that exp overflows nowhere, not even where it is not taken
@@ -41,13 +41,13 @@ def _glu(input: Tensor, dim: int = -1) -> Tensor:  # noqa: A002
     return first * torch.sigmoid(second)
 
 
-def _elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:  # noqa: A002
+def _elu(input: Tensor, alpha: Real = 1.0, inplace: bool = False) -> Tensor:  # noqa: A002
     """X where it is positive, else α(exp x − 1)."""
     is_positive = input > 0
     return torch.where(is_positive, input, alpha * torch.expm1(input.masked_fill(is_positive, 0.0)))
 
 
-def _celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:  # noqa: A002
+def _celu(input: Tensor, alpha: Real = 1.0, inplace: bool = False) -> Tensor:  # noqa: A002
     """X where it is positive, else α(exp(x/α) − 1)."""
     is_positive = input > 0
     return torch.where(is_positive, input, alpha * torch.expm1(input.masked_fill(is_positive, 0.0) / alpha))

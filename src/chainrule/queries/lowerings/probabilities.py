@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from chainrule.queries.lowerings.lowering import Lowering, unseen
+from chainrule.queries.lowerings.lowering import Lowering, Real, unseen
 
 
 def _legacy_dim(dimensions: int) -> int:
@@ -65,7 +65,7 @@ def _logsumexp(input: Tensor, dim: int | tuple[int, ...], keepdim: bool = False)
     return total.squeeze(dims)
 
 
-def _dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:  # noqa: A002
+def _dropout(input: Tensor, p: Real = 0.5, training: bool = True, inplace: bool = False) -> Tensor:  # noqa: A002
     """Y = x · mask / (1 − p), where mask is 1 with probability 1 − p; the mask is drawn again from the same state."""
     if not training or p == 0.0:
         return input * 1.0

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from chainrule.queries.lowerings.lowering import Lowering
+from chainrule.queries.lowerings.lowering import Lowering, Real
 
 
 def _linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:  # noqa: A002  # torch's name
@@ -14,8 +14,8 @@ def _linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
     return product if bias is None else product + bias
 
 
-def _addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:  # noqa: A002
-    """y = β·b + α·(X Z)."""
+def _addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Real = 1, alpha: Real = 1) -> Tensor:  # noqa: A002
+    """β·b + α·(X Z)."""
     product = torch.matmul(mat1, mat2)
     product = product if alpha == 1 else alpha * product
     if beta == 0:
@@ -34,8 +34,8 @@ def _embedding(
     input: Tensor,  # noqa: A002
     weight: Tensor,
     padding_idx: int | None = None,
-    max_norm: float | None = None,
-    norm_type: float = 2.0,
+    max_norm: Real | None = None,
+    norm_type: Real = 2.0,
     scale_grad_by_freq: bool = False,
     sparse: bool = False,
 ) -> Tensor:
@@ -51,8 +51,8 @@ def _refuses_embedding(
     _input: Any,
     _weight: Any,
     _padding_idx: int | None = None,
-    max_norm: float | None = None,
-    norm_type: float = 2.0,
+    max_norm: Real | None = None,
+    norm_type: Real = 2.0,
     scale_grad_by_freq: bool = False,
     sparse: bool = False,
     **_named: Any,

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from chainrule.queries.lowerings.lowering import Lowering
+from chainrule.queries.lowerings.lowering import Lowering, Real
 
 State = tuple[Tensor, ...]
 Weights = Sequence[Tensor]
@@ -59,7 +59,7 @@ def _layers(step: Step, states: int) -> Callable[..., Any]:
         params: Weights,
         has_biases: bool,
         num_layers: int,
-        dropout: float,
+        dropout: Real,
         train: bool,
         bidirectional: bool,
         batch_first: bool,
