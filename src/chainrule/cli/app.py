@@ -29,6 +29,7 @@ app = App(
         "  chainrule train my-task.toml    a task of your own\n"
         "  chainrule train --help          what else it takes\n"
         "  chainrule record digits         one step, with every operation and its numbers\n"
+        "  chainrule explain two-two-two output.weight 0,0    one gradient as a sum of products\n"
         "  chainrule --version             versions, and the devices found"
     ),
     help_format="plaintext",
@@ -158,6 +159,94 @@ def record(
 
     files = Files(output, page, graph, parquet)
     return run_recording(task, changes or {}, Recording(step, keep), files, View(depth, module, json))
+
+
+@app.command(help_epilogue="")
+def explain(
+    source: str,
+    name: str,
+    index: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
+    /,
+    *,
+    depth: int = 1,
+    top: int = 5,
+    step: int | None = None,
+    json: Flag = False,
+    changes: Changes = None,
+) -> int:
+    """Explain one gradient as the sum of products that it is, with the numbers.
+
+    One step of a task is recorded. Then, for one element of a parameter, an
+    activation or an input: each op that takes it, the adjoints of what the op
+    made, the local derivatives, their products, largest first; which samples
+    of the batch and which paths it comes from.
+
+    Examples:
+      chainrule explain two-two-two output.weight 0,0
+      chainrule explain two-two-two hidden1.weight 1,0 --depth 3
+      chainrule explain digits input --step 100
+      chainrule explain step.safetensors hidden1.weight 1,0
+
+    `chainrule record` shows the names. Without an index it is the element whose
+    gradient is the largest. Any key of the task can be changed, as for
+    `chainrule train`.
+
+    Parameters
+    ----------
+    source
+        A TOML file, the name of a built-in example, or a trace that was saved.
+    name
+        A parameter, an input, what an op made, or a module for what it returned: hidden1.weight, input, hidden1.
+    index
+        The element, such as 1,0; negative numbers count from the end.
+    depth
+        How many levels of adjoints are explained in turn.
+    top
+        How many products, uses and paths are shown.
+    step
+        Which step; step K begins after K updates. 0 when not given.
+    json
+        Print the result as one JSON object, and nothing else, on standard output.
+    """
+    from chainrule.cli.explaining import Asked, run_explaining
+
+    return run_explaining(source, changes or {}, step, Asked(name, index, depth, top), json)
+
+
+@app.command(help_epilogue="")
+def verify(
+    task: str | None = None, /, *, step: int = 0, entries: int = 100, json: Flag = False, changes: Changes = None
+) -> int:
+    """Check the gradients of one step against central differences of its loss in float64.
+
+    Every parameter is checked, entry by entry or along random directions, and
+    every torch.autograd.Function of your own by itself, so that a wrong backward
+    is named with the entry, what it sends and what it should send.
+
+    Examples:
+      chainrule verify
+      chainrule verify digits --step 20
+      chainrule verify my-task.toml --entries 1000
+
+    Any key of the task can be changed by its dotted name, as for train.
+
+    Exit code: 0 right; 1 a gradient is wrong, or could not be checked; 2 unusable
+    input; 130 interrupted.
+
+    Parameters
+    ----------
+    task
+        A TOML file, or the name of a built-in example; two-two-two when not given.
+    step
+        Which step; step k begins after k updates.
+    entries
+        How many single entries to check at most, over all parameters.
+    json
+        Print one JSON object, and nothing else, on standard output.
+    """
+    from chainrule.cli.verifying import run_verification
+
+    return run_verification(task, changes or {}, step, entries, json)
 
 
 @app.command(help_epilogue="")

@@ -129,7 +129,7 @@ class Explanation(Shown):
         value: the name of the value.
         index: the element of it.
         kind: "parameter", "input", "computed", ...
-        dtype: what the gradient is held in, which sets its rounding.
+        precision: the coarsest dtype in which its products were computed, which sets the rounding of the gradient.
         number: the element itself.
         gradient: ∂L/∂value[index], as recorded; computed on demand where autograd did not follow the value.
         is_recorded: whether autograd computed it.
@@ -145,7 +145,7 @@ class Explanation(Shown):
     value: str
     index: Index
     kind: str
-    dtype: str
+    precision: str
     number: float
     gradient: float
     is_recorded: bool = True

@@ -9,7 +9,7 @@ from chainrule.queries.explained import Factor, Path, element_name
 from chainrule.queries.explained_products import ChainRule, Product
 from chainrule.trace import Op, Value
 
-MOST_STEPS = 96  # ops that are run again while paths are looked for
+MOST_STEPS = 64  # ops that are run again while paths are looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class _Place:
 def find_paths(rule: ChainRule, value: Value, index: Index, adjoint: float, most: int) -> tuple[Path, ...]:
     """Follow the largest products from an element up to what the model returned, then the largest that were passed by.
 
-    A path ends at the loss, at what only the loss is computed from, and at an op that cannot be taken apart. When 96
+    A path ends at the loss, at what only the loss is computed from, and at an op that cannot be taken apart. When 64
     elements have been taken apart, it ends where it stands: its adjoint times its factors is its share all the same.
 
     Args:

@@ -1,5 +1,6 @@
 """The products that one gradient is the sum of: for each op that takes the value, adjoints times local derivatives."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -75,6 +76,37 @@ class Sources:
     others: tuple[float, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """The elements of an output that the asked element reaches, with their adjoints and local derivatives."""
+
+    value: Value
+    places: Tensor
+    adjoints: Tensor
+    derivatives: Tensor
+    products: Tensor
+
+    @classmethod
+    def of(cls, value: Value, adjoint: Tensor, derivative: Tensor, with_zeros: bool = False) -> "_Row":
+        """Return the elements whose local derivative is not zero; mostly a few, of outputs that may be large.
+
+        Args:
+            value: the output.
+            adjoint: its adjoint.
+            derivative: its local derivatives.
+            with_zeros: whether elements whose adjoint is not finite are among them too, where the derivative is 0.
+        """
+        dense = adjoint.to_dense() if adjoint.is_sparse else adjoint
+        reached = derivative != 0
+        if with_zeros:
+            reached |= ~torch.isfinite(dense)
+        places = reached.reshape(-1).nonzero().reshape(-1)
+        derivatives = derivative.reshape(-1)[places]
+        at = torch.unravel_index(places, value.shape) if value.shape else ()
+        adjoints = dense[at] if at else dense.reshape(-1)[places]
+        return cls(value, places, adjoints, derivatives, adjoints * derivatives)
+
+
 @final
 class ChainRule:
     """The chain rule on one trace: each asked element is taken apart once, and remembered.
@@ -114,8 +146,11 @@ class ChainRule:
         if value.id == self.trace.loss:
             return True
         made_in_loss = value.producer is not None and self.trace.ops[value.producer].phase == "loss"
-        ops = [op for op, _ in self._users(value)]
-        return made_in_loss or all(op.phase == "loss" for op in ops)
+        return made_in_loss or all(op.phase == "loss" for op in self.users_of(value))
+
+    def users_of(self, value: Value) -> list[Op]:
+        """Return the ops that send something back to a value."""
+        return [op for op, _ in self._users(value)]
 
     # -- the uses of a value
 
@@ -164,38 +199,36 @@ class ChainRule:
             rows, is_complete = differentiate_locally(self.trace, op, value.id, index)
         except RunAgainError as error:
             why = " ".join(part for part in (error.what, error.cause) if part)
-            return UseProducts(op, float("nan") if recorded is None else recorded, note=why)
-        found: list[tuple[Value, Tensor, Tensor, Tensor]] = []
-        for output, derivative in rows:
-            adjoint = self.adjoint(output)
-            if adjoint is not None:
-                adjoint = adjoint.to_dense() if adjoint.is_sparse else adjoint
-                found.append((output, adjoint, derivative, adjoint * derivative))
-        if any(products.is_complex() for *_, products in found):
-            return UseProducts(
-                op, float("nan") if recorded is None else recorded, note="Complex numbers are not taken apart."
-            )
-        total = sum(products.sum(dtype=torch.float64).item() for *_, products in found)
+            return UseProducts(op, math.nan if recorded is None else recorded, note=why)
+        pairs = [(output, adjoint, row) for output, row in rows if (adjoint := self.adjoint(output)) is not None]
+        found = [_Row.of(*pair) for pair in pairs]
+        if recorded is not None and math.isnan(recorded) and all(row.products.isfinite().all() for row in found):
+            # 0 · NaN is NaN, in a matrix product; a ReLU that is flat leaves the product out.
+            found = [_Row.of(*pair, with_zeros=True) for pair in pairs]
+        if any(row.products.is_complex() for row in found):
+            contribution = math.nan if recorded is None else recorded
+            return UseProducts(op, contribution, note="Complex numbers are not taken apart.")
+        total = sum(row.products.sum(dtype=torch.float64).item() for row in found)
         contribution = total if recorded is None else recorded
         return UseProducts(
             op=op,
             contribution=contribution,
             largest=self._largest(found),
             total=total if is_complete else contribution,
-            count=sum(int(torch.count_nonzero(products)) for *_, products in found),
-            by_sample=self._by_sample([(output, products) for output, *_, products in found]) if is_complete else None,
+            count=sum(int(torch.count_nonzero(row.products)) for row in found),
+            by_sample=self._by_sample(found) if is_complete else None,
         )
 
-    def _largest(self, found: list[tuple[Value, Tensor, Tensor, Tensor]]) -> tuple[Product, ...]:
+    def _largest(self, found: list[_Row]) -> tuple[Product, ...]:
         largest = []
-        for output, adjoint, derivative, products in found:
-            flat = products.reshape(-1)
-            sizes = flat.abs().nan_to_num(nan=torch.inf, posinf=torch.inf)
-            count = min(self._top, flat.numel())
-            for place in sizes.topk(count).indices.tolist():
-                if flat[place] != 0:
-                    index = _unravelled(place, output.shape)
-                    largest.append(Product(output, index, adjoint[index].item(), derivative[index].item()))
+        for row in found:
+            sizes = row.products.abs().nan_to_num(nan=torch.inf, posinf=torch.inf)
+            for number in sizes.topk(min(self._top, sizes.numel())).indices.tolist():
+                if row.products[number] != 0:
+                    index = _unravelled(int(row.places[number]), row.value.shape)
+                    largest.append(
+                        Product(row.value, index, row.adjoints[number].item(), row.derivatives[number].item())
+                    )
         largest.sort(key=lambda product: -_size(product.number))
         return tuple(largest[: self._top])
 
@@ -217,12 +250,16 @@ class ChainRule:
                 found.update(op.outputs)
         return found
 
-    def _by_sample(self, found: list[tuple[Value, Tensor]]) -> Tensor | None:
+    def _by_sample(self, found: list[_Row]) -> Tensor | None:
         if self.batch is None or not found:
             return None
-        if any(output.id not in self._of_inputs or output.shape[:1] != (self.batch,) for output, _ in found):
+        if any(row.value.id not in self._of_inputs or row.value.shape[:1] != (self.batch,) for row in found):
             return None
-        return torch.stack([part.reshape(self.batch, -1).sum(1, dtype=torch.float64) for _, part in found]).sum(0)
+        shares = torch.zeros(self.batch, dtype=torch.float64)
+        for row in found:
+            samples = row.places // max(math.prod(row.value.shape[1:]), 1)
+            shares.index_add_(0, samples.cpu(), row.products.to("cpu", torch.float64))
+        return shares
 
 
 def formula_of(trace: Trace, op: Op, value: Value) -> tuple[str, str, str]:

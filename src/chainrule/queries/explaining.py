@@ -75,7 +75,7 @@ def explain(
             value=value.name,
             index=element,
             kind=value.kind,
-            dtype=value.dtype,
+            precision=value.dtype,
             number=_number(trace, value, element),
             gradient=0.0,
             is_recorded=False,
@@ -194,13 +194,21 @@ def _explain_one(rule: ChainRule, value: Value, index: Index, below: dict[_Key, 
         value=value.name,
         index=index,
         kind=value.kind,
-        dtype=value.dtype,
+        precision=_precision(rule, value),
         number=_number(rule.trace, value, index),
         gradient=0.0 if adjoint is None else float(adjoint.to_dense()[index] if adjoint.is_sparse else adjoint[index]),
         is_recorded=value.adjoint is not None,
         uses=tuple(_explain_use(rule, value, part, below) for part in sources.taken_apart),
         others=Rest(sum(sources.others), len(sources.others)),
     )
+
+
+def _precision(rule: ChainRule, value: Value) -> str:
+    names = [value.dtype]
+    for op in rule.users_of(value):
+        names += [op.autocast] if op.autocast else []
+        names += [rule.trace.values[output].dtype for output in op.outputs if is_smooth(rule.trace.values[output])]
+    return max(names, key=lambda name: torch.finfo(getattr(torch, name)).eps)
 
 
 def _explain_use(rule: ChainRule, value: Value, part: UseProducts, below: dict[_Key, Explanation]) -> UseExplanation:
