@@ -145,7 +145,17 @@ _WITH_PADDING = OpRule(
 )
 
 
+_OTHER_ORDER = OpRule(
+    "embedding",
+    None,
+    note="This is torch.embedding, whose arguments are in another order than those of torch.nn.functional.embedding.",
+)
+
+
 def _choose(arguments: Arguments) -> OpRule:
+    numbers = arguments.get("input")
+    if isinstance(numbers, Tensor) and numbers.is_floating_point():
+        return _OTHER_ORDER
     if arguments.get("scale_grad_by_freq"):
         return _SCALED
     return _ROWS if arguments.get("padding_idx") is None else _WITH_PADDING
