@@ -33,10 +33,11 @@ class Arena:
 
     def copy(self, tensor: Tensor) -> Tensor | None:
         """Return a copy of a dense CPU tensor with the same strides, or None when it does not fit into what is left."""
+        if tensor.device.type != "cpu" or tensor.layout is not torch.strided:
+            return None
         begin = -(-self._used // _ALIGNMENT) * _ALIGNMENT
         end = begin + tensor.nbytes
-        dense = tensor.device.type == "cpu" and torch.ops.aten.is_non_overlapping_and_dense(tensor)
-        if not dense or end > self._block.nbytes:
+        if end > self._block.nbytes or not torch.ops.aten.is_non_overlapping_and_dense(tensor):
             return None
         self._used = end
         copy = torch.empty(0, dtype=tensor.dtype)  # of its own, not a view: views would share one version counter

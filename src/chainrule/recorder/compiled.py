@@ -6,6 +6,7 @@ notes it. Were the recorder on while torch.compile traces, it would be traced an
 """
 
 import sys
+import warnings
 from contextlib import AbstractContextManager
 
 import torch
@@ -42,8 +43,25 @@ class CompiledModules:
     def __init__(self, mode: TorchFunctionMode) -> None:
         self._mode = mode
         self._eager: AbstractContextManager[None] | None = None
+        self._quiet: AbstractContextManager[object] | None = None
         self._running: list[nn.Module] = []
         self.set_aside = False
+
+    def begin(self) -> None:
+        """Begin a recording."""
+        if _DYNAMO in sys.modules:
+            # torch warns that global module hooks run twice for a compiled module. Ours know that.
+            self._quiet = warnings.catch_warnings()
+            self._quiet.__enter__()
+            warnings.filterwarnings("ignore", message="Using `torch.compile\\(module\\)` when there are global hooks")
+        self.enter()
+
+    def end(self) -> None:
+        """End a recording."""
+        self.leave()
+        if self._quiet is not None:
+            self._quiet.__exit__(None, None, None)
+            self._quiet = None
 
     def enter(self) -> None:
         """Let functions that torch.compile has wrapped run their own Python."""

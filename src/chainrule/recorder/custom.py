@@ -12,9 +12,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.graph import Node
 
-from chainrule.recorder.graph import Edge, edge_of
+from chainrule.recorder.graph import Edge, Node, edge_of
 from chainrule.trace import Source
 
 _APPLY = torch.autograd.Function.apply.__func__.__code__  # type: ignore[attr-defined]

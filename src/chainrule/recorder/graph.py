@@ -10,11 +10,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.graph import Node, get_gradient_edge
+from torch.autograd.graph import get_gradient_edge
 from torch.utils.hooks import RemovableHandle
 
 from chainrule.trace import Op, Use, Value
 
+# A torch.autograd.graph.Node; but the nodes that torch.jit makes do not pass for one with isinstance.
+Node = Any
 Edge = tuple[Node, int]
 
 
@@ -38,7 +40,7 @@ def is_leaf_node(node: Node) -> bool:
 
 def leaf_of(node: Node) -> Tensor:
     """Return the leaf whose gradient a node accumulates."""
-    leaf: Tensor = node.variable  # type: ignore[attr-defined]  # AccumulateGrad has it; torch types every node alike
+    leaf: Tensor = node.variable
     return leaf
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import nn
 from torch.nn.modules import module as module_hooks
 from torch.utils.hooks import RemovableHandle
@@ -45,8 +46,13 @@ class ModuleStack:
 
     def enter(self) -> None:
         """Begin to look on."""
-        self._handles.append(module_hooks.register_module_forward_pre_hook(self._before))
-        self._handles.append(module_hooks.register_module_forward_hook(self._after, always_call=True))
+        # torch.compile traces these hooks with the modules inside of a compiled one; there they must be nothing to it.
+        # They are lambdas, because it would trace whatever wraps a function, too.
+        compiling = torch.compiler.is_compiling
+        before = lambda module, inputs: None if compiling() else self._before(module, inputs)  # noqa: E731
+        after = lambda module, inputs, out: None if compiling() else self._after(module, out)  # noqa: E731
+        self._handles.append(module_hooks.register_module_forward_pre_hook(before))
+        self._handles.append(module_hooks.register_module_forward_hook(after, always_call=True))
 
     def leave(self) -> None:
         """Take the hooks away."""
@@ -63,7 +69,7 @@ class ModuleStack:
         self._stack.append((module, path, name, call))
         self._called(module, inputs)
 
-    def _after(self, module: nn.Module, _inputs: Any, output: Any) -> None:
+    def _after(self, module: nn.Module, output: Any) -> None:
         # A module whose own pre-hook failed was never entered; one that failed inside may leave others behind it.
         if not any(running is module for running, *_ in self._stack):
             return

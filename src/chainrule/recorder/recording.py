@@ -10,11 +10,10 @@ a step that nobody looks at.
 import types
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Literal, Self, final
+from typing import Any, Literal, final
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.graph import Node
 from torch.overrides import TorchFunctionMode
 
 from chainrule.errors import ChainruleError
@@ -23,7 +22,7 @@ from chainrule.recorder.bounds import bounds_of
 from chainrule.recorder.compiled import CompiledModules, why_opaque
 from chainrule.recorder.custom import CustomCalls
 from chainrule.recorder.functions import Function, FunctionFacts, Role, facts_of
-from chainrule.recorder.graph import Edge, GradientGraph
+from chainrule.recorder.graph import Edge, GradientGraph, Node
 from chainrule.recorder.keeping import Keeper
 from chainrule.recorder.leaves import leaf_names, module_paths, named_tensors
 from chainrule.recorder.modules import ModuleStack
@@ -108,7 +107,7 @@ class Recorder(TorchFunctionMode):
 
     # -- on and off
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Recorder":
         if self._is_finished:
             raise ChainruleError(
                 what="A Recorder records one block of code, and this one has done so.",
@@ -116,7 +115,7 @@ class Recorder(TorchFunctionMode):
             )
         self._depth += 1
         if self._depth == 1:
-            self._compiled.enter()
+            self._compiled.begin()
             self._modules.enter()
             self._updates.enter()
         super().__enter__()  # type: ignore[no-untyped-call]
@@ -128,7 +127,7 @@ class Recorder(TorchFunctionMode):
         super().__exit__(kind, error, traceback)  # type: ignore[no-untyped-call]
         self._depth -= 1
         if self._depth == 0:
-            self._compiled.leave()
+            self._compiled.end()
             self._modules.leave()
             self._updates.leave()
             self._finish()
@@ -359,7 +358,7 @@ class Recorder(TorchFunctionMode):
         if why_opaque(module) and not self._opaque_inputs:
             self._opaque_inputs[module] = inputs
             for _, tensor in tensors_in(inputs):
-                self._tensors.value_of(tensor)
+                self.value_of(tensor)
         self._compiled.called(module)
 
     def _module_returned(self, module: nn.Module, path: str, output: Any) -> None:

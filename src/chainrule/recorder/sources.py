@@ -73,8 +73,8 @@ class SourceFinder:
 
 
 def _kind_of(file: str) -> int:
-    if file.startswith(_PASSED_OVER) or file.startswith("<frozen") or os.path.basename(file) == "contextlib.py":
-        return _SILENT
+    if file.startswith((*_PASSED_OVER, "<frozen", "<@")) or os.path.basename(file) == "contextlib.py":
+        return _SILENT  # "<@" begins the name of what decorators make at run time
     if file.startswith(_OWN):
         return _RECORDER
     return _LIBRARY if file.startswith(_TORCH) else _USER

@@ -3,13 +3,13 @@
 import inspect
 import time
 from collections.abc import Callable, Mapping
+from importlib.metadata import version
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-import chainrule
 from chainrule.errors import ChainruleError, UnknownNameError
 from chainrule.recorder.randomness import random_states
 from chainrule.recorder.recording import BYTE_BUDGET, Recorder
@@ -176,7 +176,7 @@ def _update(optimizer: Optimizer, model: nn.Module, compute_loss: Callable[[nn.M
 def _about(model: nn.Module, loss_fn: object, optimizer: Optimizer | None) -> dict[str, str | int | float]:
     parameter = next(model.parameters(), None)
     return {
-        "chainrule": chainrule.__version__,
+        "chainrule": version("chainrule"),
         "torch": torch.__version__,
         "model": type(model).__name__,
         "loss": "" if loss_fn is None else getattr(loss_fn, "__name__", type(loss_fn).__name__),

@@ -5,8 +5,8 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
-import torchvision_kernels  # noqa: F401
 import torch
+import torchvision_kernels  # noqa: F401
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
