@@ -1,9 +1,11 @@
 """How answers name ops, values and numbers."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 from chainrule.trace import Op, Source, Trace, Value
 
+Severity = Literal["note", "warning", "error"]
 Evidence = dict[str, float | int | str]
 
 

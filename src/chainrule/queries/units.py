@@ -1,0 +1,142 @@
+"""Units of a layer that get no gradient while their neighbours do: which, on how many samples, and silenced by what."""
+
+from dataclasses import dataclass
+
+import torch
+
+from chainrule.findings import Finding
+from chainrule.queries.causes import cause_of_units
+from chainrule.queries.measured import Measured
+from chainrule.queries.saying import Severity, call_of, evidence_of, layer_of, number, where_of
+from chainrule.queries.zeros import LEARNT
+from chainrule.shapes import Bool, Float, Tensor
+from chainrule.trace import Op, Use, Value
+
+_LAYERS = frozenset(
+    {"linear", "addmm", "matmul", "mm", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d"}
+)
+_SILENT = 1e-6  # times the largest unit's norm
+_PASSES = 1e-4  # of a unit's norm
+_FEW = 8  # samples on which chance can silence a unit
+_MARGIN = 4.0  # standard deviations: no sample of a batch comes that far by chance
+
+
+@dataclass(frozen=True, slots=True)
+class _Silenced:
+    """Units of one layer that one op silences."""
+
+    layer: Op
+    op: Op
+    use: Use
+    units: tuple[int, ...]
+    of: int
+    axis: int
+
+
+def explain_units(measured: Measured, layers: list[Op] | None = None) -> list[Finding]:
+    """Return a finding for each layer of which some units, but not all, get no gradient on any sample.
+
+    Args:
+        measured: the trace; of statistics nothing is known about single units.
+        layers: the ops to look at; all layers unless it is said.
+    """
+    findings = []
+    for op in measured.computing_ops if layers is None else layers:
+        if op.name in _LAYERS and any(measured.trace.values[use.value].kind == "parameter" for use in op.inputs):
+            silenced = _silenced(measured, op)
+            if silenced is not None:
+                findings.append(_finding(measured, silenced))
+    return findings
+
+
+def unit_axis(op: Op, tensor: Tensor) -> int:
+    """Return the axis along which the units of a layer's output lie: channels of a convolution, else the last one."""
+    if op.name.startswith("conv"):
+        return tensor.dim() - 1 - int(op.name[-2])
+    return tensor.dim() - 1
+
+
+def _silenced(measured: Measured, layer: Op) -> _Silenced | None:
+    made = measured.made(layer)
+    adjoint = made[0].adjoint if made else None
+    if not isinstance(adjoint, Tensor) or adjoint.dim() == 0 or not adjoint.is_floating_point():
+        return None
+    axis = unit_axis(layer, adjoint)
+    norms = _by_unit(adjoint, axis)
+    quiet = norms <= _SILENT * norms.max()
+    if not bool(quiet.any()) or bool(quiet.all()) or not bool(norms.isfinite().all()):
+        return None
+    return _walk(measured, layer, made[0], quiet, axis)
+
+
+def _walk(measured: Measured, layer: Op, value: Value, quiet: Bool[Tensor, " units"], axis: int) -> _Silenced | None:
+    """Follow the units up, through ops that keep each unit in its place, to the op that silences them."""
+    for _ in range(8):  # from a layer to its activation there are few ops
+        users = [(use, op) for use, op in measured.users(value) if measured.above(op) is not None]
+        if len(users) != 1:
+            return None
+        use, op = users[0]
+        made = measured.made(op)
+        above = made[0].adjoint if made else None
+        below = value.adjoint
+        if op.name in _LAYERS or not isinstance(above, Tensor) or not isinstance(below, Tensor):
+            return None
+        if above.dim() != below.dim() or above.shape[axis] != below.shape[axis]:
+            return None
+        arriving, leaving = _by_unit(above, axis), _by_unit(below, axis)
+        cut = quiet & (leaving <= _PASSES * arriving) & (arriving > _SILENT * arriving.max())
+        if bool(cut.any()):
+            return _Silenced(layer, op, use, tuple(cut.nonzero().flatten().tolist()), len(cut), axis)
+        value = made[0]
+    return None
+
+
+def _by_unit(tensor: Tensor, axis: int) -> Float[Tensor, " units"]:
+    others = [at for at in range(tensor.dim()) if at != axis % tensor.dim()]
+    wide = tensor.detach().to(torch.float64) if tensor.dtype != torch.float32 else tensor.detach()
+    return torch.linalg.vector_norm(wide, dim=others) if others else wide.abs()
+
+
+def _finding(measured: Measured, silenced: _Silenced) -> Finding:
+    op, units = silenced.op, silenced.units
+    value = measured.trace.values[silenced.use.value]
+    cause = cause_of_units(measured, op, silenced.use, silenced.axis, units)
+    state = {"saturated": "saturated", "dead-units": "dead"}.get(cause.code, "without a gradient")
+    samples = measured.samples
+    on = f" on all {samples} samples" if samples and value.shape[:1] == (samples,) else ""
+    subject = f"{len(units)} of {silenced.of} units of {layer_of(measured.trace, silenced.layer)}"
+    claim = (
+        f"{subject} {'is' if len(units) == 1 else 'are'} {state}{on} ({_list(units)}): {call_of(op)} sends nothing "
+        f"back to {'it' if len(units) == 1 else 'them'}, because {cause.words}."
+    )
+    evidence = evidence_of(op, units=_list(units), silent=len(units), of=silenced.of)
+    is_chance, largest = _by_chance(measured, value, units, silenced.axis)
+    if largest is not None:
+        evidence["largest input of these units"] = number(largest)
+    severity: Severity = "note" if is_chance or cause.code == "not-selected" else cause.severity
+    return Finding(cause.code, severity, claim, where_of(op), evidence, cause.remedy)
+
+
+def _list(units: tuple[int, ...]) -> str:
+    shown = ", ".join(str(unit) for unit in units[:8]) + (", ..." if len(units) > 8 else "")
+    return f"unit{'' if len(units) == 1 else 's'} {shown}"
+
+
+def _by_chance(measured: Measured, value: Value, units: tuple[int, ...], axis: int) -> tuple[bool, float | None]:
+    """Return whether another batch may well wake these units, and the largest input that they had.
+
+    A unit whose inputs lie far on the flat side, more than four of their standard deviations, is not silent by chance.
+    With few samples, or with a loss that is already small, silence says little.
+    """
+    data, loss = value.data, measured.loss_number
+    if not isinstance(data, Tensor):
+        return True, None
+    chosen = (
+        data.detach().to(torch.float64).index_select(axis, torch.tensor(units, device=data.device)).movedim(axis, 0)
+    )
+    rows = chosen.reshape(len(units), -1)
+    largest = float(rows.max())
+    if rows.shape[1] < _FEW or (loss is not None and abs(loss) <= LEARNT):
+        return True, largest
+    far = (rows.mean(1).abs() > _MARGIN * rows.std(1)).to(torch.float64).mean()
+    return bool(far < 0.5), largest
