@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from chainrule.errors import ChainruleError, UnknownNameError
 from chainrule.queries import can_open, open_op
 from chainrule.queries.recorded import RunAgainError
 from chainrule.recorder import Recorder, record
-from chainrule.trace import Trace
+from chainrule.trace import ModuleNote, Trace
 
 Call = Callable[..., Any]
 
@@ -161,6 +162,7 @@ def test_names_kinds_loss_and_notes() -> None:
     loss = open_op(trace, "cross_entropy")
     assert loss.value("cross_entropy").id == loss.loss
     assert {op.phase for op in loss.ops} == {"loss", "backward"}
+    assert loss.modules == {"": ModuleNote("Sequential", True, (loss.loss,))}
     assert float(loss.value("cross_entropy").adjoint) == 1.0
 
 
@@ -181,6 +183,17 @@ def test_nothing_of_the_user_is_changed() -> None:
     assert torch.equal(torch.get_rng_state(), generator)
     for tensor, value in zip(kept, [value for value in trace.values if isinstance(value.data, Tensor)], strict=True):
         assert torch.equal(tensor, value.data)
+
+
+def test_a_loaded_trace_opens_too(tmp_path: Path, check: Call) -> None:
+    step_of(Encoder()).save(tmp_path / "step")
+    trace = Trace.load(tmp_path / "step")
+    opened = set()
+    for op in trace.ops:
+        if not can_open(op):
+            check(trace, open_op(trace, op))
+            opened.add(op.name)
+    assert opened == set(MODELS["encoder"][1])
 
 
 def test_under_no_grad_and_without_a_backward_pass() -> None:

@@ -26,7 +26,7 @@ from chainrule.queries.lowerings import Refusal
 from chainrule.queries.recorded import RunAgainError, data_of, is_smooth, where_of
 from chainrule.recorder import Recorder
 from chainrule.shapes import Tensor
-from chainrule.trace import ModuleNote, Op, Trace, Use, ValueRef, rebuild
+from chainrule.trace import Op, Trace, Use, ValueRef, rebuild
 
 _MARGIN = 256  # times what a change of the inputs in their last digit does to the numbers
 _TF32 = 2.0**-11  # the precision that a GPU may use for products of float32
@@ -347,10 +347,12 @@ def _dress(trace: Trace, op: Op, inside: Inside, run: _Run) -> None:
         kind = trace.values[outside].kind
         inner.values[run.inner[outside]].kind = "input" if kind in ("computed", "hidden") else kind
     _name(trace, run)
-    note = trace.modules.get(op.module)
     outputs = tuple(dict.fromkeys(run.inner[value] for value in op.outputs))
-    inner.modules = {"": ModuleNote(trace.modules[""].class_name if "" in trace.modules else "", True)}
-    inner.modules[op.module] = ModuleNote(op.module_class, note.training if note else True, outputs)
+    inner.modules = {
+        path: dataclasses.replace(note, outputs=outputs if path == op.module else ())
+        for path, note in trace.modules.items()
+        if path in ("", op.module)
+    }
     inner.about |= {name: value for name, value in trace.about.items() if name in ("chainrule", "torch", "model")}
     inner.about |= {"opened": where_of(op), "op": op.id, "origin": inside.origin}
     inner.notes.insert(

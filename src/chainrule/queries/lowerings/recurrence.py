@@ -111,7 +111,7 @@ def _cell(step: Step, states: int) -> Callable[..., Any]:
 
 def _refuses_packed(*arguments: Any, **_keywords: Any) -> str:
     """Say that a packed sequence cannot be opened: there the weights stand where else `has_biases` does."""
-    if not isinstance(arguments[3], bool):
+    if len(arguments) > 3 and not isinstance(arguments[3], bool):
         return "Its input is a packed sequence (pack_padded_sequence), whose samples end at different steps."
     return ""
 
