@@ -53,9 +53,9 @@ def _is_drawn(value: Value) -> bool:
 
 def _cut(parts: Sequence[Part], most: int) -> tuple[Part, ...]:
     """Fold the middle of what has too many parts, the steps of a long loop say, into one box."""
-    if len(parts) <= most:
+    first, last = max(most // 2, 1), max(most // 4, 1)
+    if len(parts) <= max(most, first + last + 1):
         return tuple(parts)
-    first, last = most // 2, most // 4
     middle = tuple(parts[first:-last])
     return (*parts[:first], Branch(_BETWEEN, "", middle), *parts[-last:])
 
