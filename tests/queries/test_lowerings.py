@@ -264,6 +264,7 @@ TABLE: dict[str, tuple[str, Call, tuple[Tensor, ...]]] = {
 OTHERS: dict[str, tuple[str, Call, tuple[Tensor, ...]]] = {
     "softsign": ("softsign", F.softsign, (LOGITS,)),
     "tanhshrink": ("tanhshrink", F.tanhshrink, (LOGITS,)),
+    "gaussian_nll_loss": ("gaussian_nll_loss", F.gaussian_nll_loss, (LOGITS, ties(6, 5), LOGITS.exp())),
     "normalize": ("normalize", F.normalize, (LOGITS,)),
     "triplet_margin_with_distance_loss": (
         "triplet_margin_with_distance_loss",
