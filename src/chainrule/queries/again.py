@@ -7,10 +7,15 @@ state), and autograd differentiates that one call:
     contribution       Σⱼ adjoint(y[j]) · ∂y[j]/∂x   one reverse-mode product with the recorded adjoints
 """
 
-from collections.abc import Callable, Collection, Mapping
+import importlib
+import warnings
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
 from typing import final
 
 import torch
+from torch.autograd import forward_ad
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from chainrule.queries.calling import arguments_of, call_again, function_of
@@ -80,7 +85,7 @@ def local_derivatives(trace: Trace, op: Op, value: int, index: Index) -> list[tu
 
     All uses that the op makes of the value are taken together: for `x * x` the result is 2x.
 
-    It is one forward-mode product (`torch.func.jvp`). Ops that draw random numbers, the user's own
+    It is one product in forward mode. Ops that draw random numbers, the user's own
     autograd.Functions and ops that torch cannot differentiate forwards are differentiated backwards twice, with fused
     kernels off. Where that is impossible too, the 256 output elements with the largest adjoints are differentiated one
     by one, and the others stay 0.
@@ -120,9 +125,7 @@ def differentiate_locally(trace: Trace, op: Op, value: int, index: Index) -> tup
     direction[index] = 1
     if op.random_state is None and not op.opaque:  # forward mode would draw another dropout mask
         try:
-            with torch.no_grad():
-                found = torch.func.jvp(run, (tensor,), (direction,))[1]
-            return list(zip(made, found, strict=True)), True
+            return list(zip(made, _forwards(run, tensor, direction), strict=True)), True
         except RuntimeError:
             pass  # no forward derivative is written for the op; NotImplementedError is one of these
     try:
@@ -310,14 +313,31 @@ def _inputs(trace: Trace, op: Op) -> list[int]:
     return [value.id for value in values if is_smooth(value) and value.kind != "hidden"]
 
 
-# -- where there is no forward mode
+# -- three ways to a local derivative
+
+
+def _forwards(run: Callable[[Tensor], tuple[Tensor, ...]], tensor: Tensor, direction: Tensor) -> tuple[Tensor, ...]:
+    """Return ∂outputs/∂x · direction, carried along with the values."""
+    _load_forward_formulas()
+    with torch.no_grad(), forward_ad.dual_level():
+        outputs = run(forward_ad.make_dual(tensor.detach(), direction))  # type: ignore[no-untyped-call]
+        pairs = [forward_ad.unpack_dual(output) for output in outputs]  # type: ignore[no-untyped-call]
+    return tuple(torch.zeros_like(pair.primal) if pair.tangent is None else pair.tangent for pair in pairs)
+
+
+@cache
+def _load_forward_formulas() -> None:
+    """Load the formulas that torch compiles when forward mode is first used, without its remark that it does so."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        importlib.import_module("torch._decomp.decompositions_for_jvp")
 
 
 def _backwards_twice(
     run: Callable[[Tensor], tuple[Tensor, ...]], tensor: Tensor, direction: Tensor
 ) -> tuple[Tensor, ...]:
     """Return ∂outputs/∂x · direction: the backward pass is linear in the adjoint, and its own derivative is wanted."""
-    with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH), torch.backends.mkldnn.flags(enabled=False):
+    with torch.enable_grad(), _plain_kernels():
         leaf = tensor.detach().requires_grad_()
         outputs = run(leaf)
         adjoints = [torch.zeros_like(output, requires_grad=True) for output in outputs]
@@ -334,6 +354,17 @@ def _backwards_twice(
     return tuple(
         torch.zeros_like(output) if part is None else part.detach() for output, part in zip(outputs, found, strict=True)
     )
+
+
+@contextmanager
+def _plain_kernels() -> Iterator[None]:
+    """Set aside kernels whose backward pass has no derivative: fused attention, and oneDNN's LSTM."""
+    before = torch.backends.mkldnn.set_flags(False)  # type: ignore[no-untyped-call]
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mkldnn.set_flags(before[0])  # type: ignore[no-untyped-call]
 
 
 def _one_by_one(

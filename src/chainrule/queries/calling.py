@@ -14,6 +14,7 @@ from chainrule.ops import rule_for
 from chainrule.queries.recorded import RunAgainError, as_recorded, where_of
 from chainrule.queries.written_views import VIEW_AGAIN, base_of_view, view_again
 from chainrule.recorder import drawn_again
+from chainrule.recorder.functions import facts_of
 from chainrule.shapes import Tensor
 from chainrule.trace import Op, Trace, ValueRef, rebuild, walk
 
@@ -49,7 +50,8 @@ def call_again(trace: Trace, op: Op, replaced: Mapping[int, Tensor] | None = Non
     if op.name == VIEW_AGAIN:
         return (view_again(trace, op, replaced),)
     function = function_of(op)
-    given = {value: _given(trace, op, value, replaced) for value in arguments_of(op)}
+    written = _written_over(op, function)
+    given = {value: _given(trace, op, value, replaced, value in written) for value in arguments_of(op)}
     outputs = _run(trace, op, function, given)
     if len(outputs) < len(op.outputs) and op.overwrites:
         # What was written over was a view: what it is a view of has changed with it.
@@ -143,8 +145,14 @@ def arguments_of(op: Op) -> list[int]:
     return list(dict.fromkeys(part.value for part in leaves if isinstance(part, ValueRef)))
 
 
-def _given(trace: Trace, op: Op, value: int, replaced: Mapping[int, Tensor]) -> Tensor:
+def _given(trace: Trace, op: Op, value: int, replaced: Mapping[int, Tensor], is_written_over: bool) -> Tensor:
     tensor = replaced.get(value)
     if tensor is None:
         tensor = as_recorded(trace, op, value)
-    return tensor.clone() if value in op.overwrites else tensor
+    return tensor.clone() if is_written_over else tensor
+
+
+def _written_over(op: Op, function: Callable[..., Any]) -> set[int]:
+    """Return the ids of the values that an op wrote over, or may: batch norm's statistics change without a trace."""
+    targets = facts_of(function).written_over(op.arguments, op.keywords)
+    return {part.value for _, part in walk(targets) if isinstance(part, ValueRef)} | set(op.overwrites)
