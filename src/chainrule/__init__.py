@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from chainrule.errors import ChainruleError
     from chainrule.penalties import ActivationPenalty
+    from chainrule.queries import explain, open_op, why
+    from chainrule.recorder import Recorder, record
     from chainrule.registry import HalfSumOfSquares
     from chainrule.tasks import Task, load_task
+    from chainrule.trace import Trace
     from chainrule.training import Run, train
+    from chainrule.verification import verify
 
 __version__ = "0.1.0"
 
@@ -19,21 +23,35 @@ _HOMES = {
     "ActivationPenalty": "chainrule.penalties",
     "ChainruleError": "chainrule.errors",
     "HalfSumOfSquares": "chainrule.registry",
+    "Recorder": "chainrule.recorder",
     "Run": "chainrule.training",
     "Task": "chainrule.tasks",
+    "Trace": "chainrule.trace",
+    "explain": "chainrule.queries",
     "load_task": "chainrule.tasks",
+    "open_op": "chainrule.queries",
+    "record": "chainrule.recorder",
     "train": "chainrule.training",
+    "verify": "chainrule.verification",
+    "why": "chainrule.queries",
 }
 
 __all__ = [
     "ActivationPenalty",
     "ChainruleError",
     "HalfSumOfSquares",
+    "Recorder",
     "Run",
     "Task",
+    "Trace",
     "__version__",
+    "explain",
     "load_task",
+    "open_op",
+    "record",
     "train",
+    "verify",
+    "why",
 ]
 
 

@@ -1,6 +1,5 @@
 """What a function of torch is to the recorder: its name, and whether it computes, overwrites, decides or is skipped."""
 
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -171,7 +170,7 @@ def _look_at(function: Function) -> FunctionFacts:
     overwrites = raw in _IN_PLACE_OPERATORS or (raw.endswith("_") and not raw.endswith("__"))
     inplace = None
     if isinstance(function, FunctionType):
-        names = list(inspect.signature(function).parameters)
+        names = function.__code__.co_varnames[: function.__code__.co_argcount]
         inplace = names.index("inplace") if "inplace" in names else None
     return FunctionFacts(
         name=f"{raw} ="
@@ -210,4 +209,5 @@ def _full_name(function: Function, own: str, raw: str, accessor: bool) -> str:
     for home, name in _HOMES:
         if getattr(home, own, None) is function:
             return f"{name}.{own}"
-    return ""
+    operator = f"__{own}__"  # x ** y is a function that torch calls "pow", and that is not Tensor.pow
+    return f"torch.Tensor.{operator}" if getattr(Tensor, operator, None) is function else ""

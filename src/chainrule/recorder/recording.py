@@ -101,6 +101,7 @@ class Recorder(TorchFunctionMode):
         self._opaque_inputs: dict[nn.Module, tuple[Any, ...]] = {}
         self._phase: Phase = "forward"
         self._is_in_backward = False
+        self._is_seeding = False
         self._is_other_pass = False
         self._is_finished = False
         self._depth = 0
@@ -187,6 +188,9 @@ class Recorder(TorchFunctionMode):
             return self._run_other_pass(func, args, kwargs)
         if not torch.is_grad_enabled() and (self._is_in_backward or self._custom.notice()):
             return func(*args, **kwargs)  # inside the user's own Function, or a hook: its work is one op, or nobody's
+        if self._is_seeding and func is torch.ones_like:
+            self._is_seeding = False  # autograd makes ∂loss/∂loss = 1 itself: no op of the user's
+            return func(*args, **kwargs)
         if facts.role is Role.DECISION:
             return self._decide(func, facts, args, kwargs)
         return self._record(func, facts, args, kwargs)
@@ -386,12 +390,12 @@ class Recorder(TorchFunctionMode):
         if root is not None and not is_nested:
             self.trace.loss = self._tensors.value_of(root).id
         run = _backward_of_tensor if func is Tensor.backward else _BACKWARD
-        self._is_in_backward = True
+        self._is_in_backward, self._is_seeding = True, not is_nested
         try:
             with self:
                 run(*args, **kwargs)
         finally:
-            self._is_in_backward = is_nested
+            self._is_in_backward, self._is_seeding = is_nested, False
 
     def _run_other_pass(self, func: Function, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Run torch.autograd.grad: its gradients are not the step's, and are not recorded."""
@@ -491,7 +495,4 @@ _BACKWARD = _opened(torch.autograd.backward)
 def _backward_of_tensor(
     loss: Tensor, gradient: Any = None, retain_graph: Any = None, create_graph: bool = False, inputs: Any = None
 ) -> None:
-    if gradient is None and loss.numel() == 1:
-        with torch._C.DisableTorchFunction():  # autograd would make it itself, as an op in the user's name
-            gradient = torch.ones_like(loss, memory_format=torch.preserve_format)
     _BACKWARD(loss, gradient, retain_graph, create_graph, inputs=inputs)
