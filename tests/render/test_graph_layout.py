@@ -1,14 +1,10 @@
 import random
 from itertools import combinations
 
-import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from sklearn.isotonic import IsotonicRegression
 
 from chainrule.documents import Graph, GraphEdge, GraphGroup, GraphNode
-from chainrule.render.graph_layout import GraphPlan, PlacedBox, PlacedFrame, isotonic, plan_graph
+from chainrule.render.graph_layout import GraphPlan, PlacedBox, PlacedFrame, plan_graph
 
 
 def random_graph(seed: int) -> Graph:
@@ -164,14 +160,3 @@ def test_an_arrow_against_the_order_is_drawn_all_the_same() -> None:
     nodes = (GraphNode("a", "op"), GraphNode("b", "op"))
     plan = plan_graph(Graph("k", "", nodes, (GraphEdge("a", "b"), GraphEdge("b", "a"))))
     assert len(plan.arrows) == 2
-
-
-numbers = st.floats(-100, 100)
-
-
-@settings(derandomize=True, max_examples=200)
-@given(st.lists(st.tuples(numbers, st.floats(0.1, 10)), min_size=1, max_size=12))
-def test_isotonic_regression_is_that_of_scikit_learn(points: list[tuple[float, float]]) -> None:
-    wishes, weights = [wish for wish, _ in points], [weight for _, weight in points]
-    expected = IsotonicRegression().fit_transform(np.arange(len(points)), wishes, sample_weight=weights)
-    np.testing.assert_allclose(isotonic(wishes, weights), expected, atol=1e-8)

@@ -12,6 +12,7 @@ from rich.text import Text
 from chainrule.cli.exit_codes import DONE
 from chainrule.cli.json_output import print_json
 from chainrule.cli.training import DEFAULT_TASK
+from chainrule.documents import Document, Fold
 from chainrule.errors import OutputError, TaskError
 from chainrule.files import write_atomically
 from chainrule.render.graph_picture import graph_svg
@@ -78,13 +79,20 @@ def run_recording(
         print_json({**summary_dict(trace), "files": written})
         return DONE
     console = Console(highlight=False)
-    print_document(trace_document(trace, module=view.module, depth=view.depth, with_graph=False), console)
-    lines = [f"{name}: {path}" for name, path in written.items()] or [_hint(source)]
+    document = trace_document(trace, module=view.module, depth=view.depth, with_graph=False)
+    print_document(document, console)
+    lines = [f"{name}: {path}" for name, path in written.items()]
+    lines = lines or [*_how_to_open(document), _how_to_see(source)]
     console.print(Text("\n" + "\n".join(lines)), soft_wrap=True)
     return DONE
 
 
-def _hint(source: str | None) -> str:
+def _how_to_open(document: Document) -> list[str]:
+    is_folded = any(isinstance(block, Fold) and not block.is_open for block in document.blocks)
+    return ["What is folded opens with --module PATH, or with --depth N."] if is_folded else []
+
+
+def _how_to_see(source: str | None) -> str:
     name = DEFAULT_TASK if source is None else source
     return f"As a page with a picture: chainrule record {name} --page step.html"
 
