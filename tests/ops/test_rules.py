@@ -5,7 +5,12 @@ from torch.autograd.functional import jacobian
 from chainrule.ops import RULES, OpRule, rule_for
 from chainrule.ops.rule import argument_value, flat
 
-from .cases import CASES, Case
+from .cases import CASES as PLAIN_CASES
+from .cases import Case
+from .layer_cases import LAYERS
+from .loss_cases import LOSSES
+
+CASES = [*PLAIN_CASES, *LAYERS, *LOSSES]
 
 STEP = 1e-5
 
@@ -104,3 +109,42 @@ def test_derivative_is_that_of_central_differences(case: Case) -> None:
 def test_every_rule_has_a_row() -> None:
     tested = {rule.name for case in CASES if (rule := rule_for(case.name))}
     assert [rule.name for rule in RULES if rule.name not in tested and rule.formula is not None] == []
+
+
+def column_sizes(case: Case, argument: str) -> torch.Tensor:
+    value = value_of(case, argument)
+    sizes = autograd_jacobian(case, argument).abs().amax(0)
+    return sizes.reshape(value.shape)
+
+
+def silenced(case: Case) -> list[tuple[str, torch.Tensor]]:
+    """What the silencers of a case find, joined for each argument that is a tensor."""
+    found: dict[str, torch.Tensor] = {}
+    output = case.output()
+    for silencer in chosen(case).silencers:
+        if silencer.argument in differentiable(case):
+            mask = silencer.mask(case.arguments, output)
+            found[silencer.argument] = found.get(silencer.argument, torch.zeros_like(mask)) | mask
+    return list(found.items())
+
+
+@pytest.mark.parametrize("case", PLAIN_CASES, ids=str)
+def test_silencers_find_where_the_derivative_is_small(case: Case) -> None:
+    for argument, mask in silenced(case):
+        sizes = column_sizes(case, argument)
+        largest = max(1.0, float(sizes.max()))  # of the derivative; the threshold of the masks is 1e-3
+        assert not mask.any() or sizes[mask].max() <= 1.01e-3 * largest
+
+
+@pytest.mark.parametrize("case", PLAIN_CASES, ids=str)
+def test_silencers_find_every_derivative_that_is_zero(case: Case) -> None:
+    rule = chosen(case)
+    if rule.cuts or isinstance(case.call(**case.arguments), tuple | list):  # another output may carry the element
+        return
+    masks = dict(silenced(case))
+    for argument in differentiable(case):
+        if not isinstance(value_of(case, argument), torch.Tensor):
+            continue
+        zero = column_sizes(case, argument) == 0
+        unexplained = zero & ~masks.get(argument, torch.zeros_like(zero))
+        assert not unexplained.any(), (argument, unexplained)

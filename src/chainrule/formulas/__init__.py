@@ -13,6 +13,7 @@ from chainrule.formulas.functions import (
 )
 from chainrule.formulas.pieces import Piece, derivative, simplest, smooth_branch, split
 from chainrule.formulas.printing import FormulaLatexPrinter, TextPrinter, number_text, to_latex, to_text
+from chainrule.formulas.spreadsheet import to_spreadsheet
 
 __all__ = [
     "NAMED_FUNCTIONS",
@@ -33,5 +34,6 @@ __all__ = [
     "smooth_branch",
     "split",
     "to_latex",
+    "to_spreadsheet",
     "to_text",
 ]

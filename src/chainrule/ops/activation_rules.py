@@ -12,7 +12,7 @@ from chainrule.formulas import Sigmoid, Softplus
 from chainrule.ops.differentiation import differentiate
 from chainrule.ops.evaluation import Numbers, evaluate
 from chainrule.ops.letters import XS, K, W, X, Y
-from chainrule.ops.rule import Arguments, OpRule, Silencer, Wiring, aligned, numbered, optional
+from chainrule.ops.rule import Arguments, OpRule, Silencer, Wiring, aligned, numbered, optional, tensor_argument
 from chainrule.shapes import Tensor
 
 _FORMULAS = {(rule.name, rule.option[1] if rule.option else ""): rule for rule in ELEMENTWISE}
@@ -93,6 +93,14 @@ def _ungated(arguments: Arguments, output: Tensor, threshold: float) -> Tensor:
     return torch.cat([opened <= threshold, (value * opened * (1 - opened)).abs() <= threshold / 4], dim)
 
 
+def _unused_slope(arguments: Arguments, output: Tensor, threshold: float) -> Tensor:
+    slopes, moved = tensor_argument(arguments, "weight"), tensor_argument(arguments)
+    places = _prelu(output, moved, slopes).places["weight"]
+    used = torch.zeros(slopes.numel(), dtype=torch.bool)
+    used[places[(moved < 0).reshape(-1)]] = True
+    return ~used.reshape(slopes.shape)
+
+
 def _flat(expression: Expr, name: str, words: str, wire: Callable[..., Wiring]) -> Silencer:
     """A silencer where the slope is below a share of the largest that the activation has anywhere."""
     slope = differentiate(expression, X, (X,))
@@ -167,6 +175,7 @@ ACTIVATIONS: tuple[OpRule, ...] = (
         {"input": X, "weight": W},
         _prelu,
         silencers=(
+            Silencer("no negative input", "a slope that no input of its channel uses", "weight", _unused_slope),
             Silencer(
                 "slope 0",
                 "negative, where PReLU's slope is 0",

@@ -235,6 +235,16 @@ _CLAMPED = (
     _silenced("bound not reached", "a bound that is not reached", "min", lambda v, _: v["input"] >= v["min"], "input"),
     _silenced("bound not reached", "a bound that is not reached", "max", lambda v, _: v["input"] <= v["max"], "input"),
 )
+
+
+def _far_below(argument: str, other: str) -> Silencer:
+    def found(values: dict[str, Tensor], threshold: float) -> Tensor:
+        return torch.sigmoid(values[argument] - values[other]) <= threshold
+
+    words = "so far below the other of the two that it does not count"
+    return _silenced("far below the other", words, argument, found, other)
+
+
 _NOT_LARGER = tuple(
     _silenced("smaller than the other", "smaller than the other of the two", argument, found, other)
     for argument, other, found in (
@@ -408,6 +418,7 @@ ARITHMETIC: tuple[OpRule, ...] = (
         log(exp(X) + exp(Z)),
         _PAIR,
         _pair,
+        silencers=(_far_below("input", "other"), _far_below("other", "input")),
         school={"input": exp(X - Y), "other": exp(Z - Y)},
         stable=Max(X, Z) + log(exp(X - Max(X, Z)) + exp(Z - Max(X, Z))),
     ),

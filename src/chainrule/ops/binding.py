@@ -90,6 +90,7 @@ def _named(op: Op, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> d
     documented = _documented().get(op.function, ())
     found = _bound(documented, arguments, keywords) if documented else None
     if found is not None:
+        found.pop("out", None)
         return found
     return {"input" if number == 0 else f"argument {number}": value for number, value in enumerate(arguments)} | dict(
         keywords
@@ -135,5 +136,5 @@ def _documented() -> dict[str, tuple[inspect.Parameter, ...]]:
         parameters = tuple(inspect.signature(stand_in).parameters.values())
         if parameters and parameters[0].name == "self":
             parameters = (parameters[0].replace(name="input"), *parameters[1:])
-        signatures[name] = parameters
+        signatures[name] = signatures[name.replace("torch.functional.", "torch.")] = parameters
     return signatures

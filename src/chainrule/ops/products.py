@@ -146,7 +146,7 @@ def _silent(argument: str, compute: Callable[..., Tensor]) -> Silencer:
         slope: Tensor = torch.autograd.grad(total, moving)[0]
         return slope == 0
 
-    return Silencer("multiplied by zeros", "multiplied by zeros only", argument, find)
+    return Silencer("multiplied by zeros", "multiplied by zeros only, or not used", argument, find)
 
 
 def _size(value: Any) -> Any:
@@ -168,7 +168,7 @@ def _einsum_of(count: int) -> OpRule:
     slots: dict[str, Expr] = {f"operands[{number}]": base[K] for number, base in enumerate(bases)}
     product = Sum(Mul(*slots.values()), (K, 1, N))
     silencers = tuple(
-        _silent(name, lambda sizes: torch.einsum(sizes["equation"], *sizes["operands"])) for name in slots if count > 1
+        _silent(name, lambda sizes: torch.einsum(sizes["equation"], *sizes["operands"])) for name in slots
     )
     return OpRule("einsum", product, slots, _einsum, silencers=silencers)
 

@@ -186,6 +186,8 @@ def _norm_of(name: str, argument: str, order: float) -> OpRule:
 
     def find(arguments: Arguments, output: Tensor, threshold: float) -> Tensor:
         renamed = {"input": tensor_argument(arguments, argument), "dim": arguments.get("dim")}
+        if order == 0:
+            return torch.ones_like(tensor_argument(arguments, argument), dtype=torch.bool)
         if order == 2:
             scale = _along(output, output.detach(), renamed)
             return tensor_argument(arguments, argument).abs() <= threshold * scale
@@ -195,7 +197,12 @@ def _norm_of(name: str, argument: str, order: float) -> OpRule:
             return found | (tensor_argument(arguments, argument) == 0)
         return tensor_argument(arguments, argument) == 0
 
-    words = {math.inf: "0, or not the largest", -math.inf: "0, or not the smallest", 2: "0, or small beside the others"}
+    words = {
+        math.inf: "0, or not the largest",
+        -math.inf: "0, or not the smallest",
+        2: "0, or small beside the others",
+        0: "only counted",
+    }
     return OpRule(
         name,
         formula,
@@ -321,7 +328,6 @@ REDUCTIONS: tuple[OpRule, ...] = (
         sqrt(Sum(XS[K] ** 2, (K, 1, N))),
         {"input": XS[K]},
         _norm,
-        aliases=("linalg_norm",),
         choose=_choose_norm,
         school={"input": XS[M] / Y},
     ),
@@ -330,7 +336,7 @@ REDUCTIONS: tuple[OpRule, ...] = (
         sqrt(Sum(XS[K] ** 2, (K, 1, N))),
         {"x": XS[K]},
         _vector_norm,
-        aliases=("linalg_vector_norm",),
+        aliases=("linalg_vector_norm", "linalg_norm"),
         choose=_choose_vector_norm,
         school={"x": XS[M] / Y},
     ),

@@ -54,7 +54,7 @@ from typing import Any, Literal, final
 import torch
 from sympy import Expr, Indexed, IndexedBase, S, Symbol
 
-from chainrule.errors import UnknownNameError
+from chainrule.errors import UnknownNameError, did_you_mean
 from chainrule.formulas import to_latex, to_text
 from chainrule.ops.differentiation import differentiate
 from chainrule.ops.evaluation import Numbers, evaluate
@@ -234,7 +234,7 @@ class OpRule:
     def forward(self, arguments: Arguments, output: Tensor, number: int = 0) -> Float[Tensor, "..."]:
         """Return the formula's values for every output element, in float64 and of the output's shape."""
         if self.formula is None:
-            raise _no_formula(self)
+            raise self.without_formula()
         wiring = self.wiring(arguments, output, number)
         formula = self.formula if self.stable is None else self.stable
         return evaluate(formula, _numbers(self, wiring, arguments, output)).reshape(output.shape)
@@ -256,12 +256,9 @@ class OpRule:
             of them. An element may occur several times; then its derivative is the sum.
         """
         wiring = self.wiring(arguments, output, number)
-        slot = self.slots[self._known(argument)]
-        if school is None:
-            school = self.stable is not None and argument in self.school
-        derivative = self.school[argument] if school else _raw_derivative(self, argument)
+        letters, derivative = self.local_derivative(argument, school)
         places = wiring.places[argument]
-        free = dict(zip(_letters(slot), places.shape[1:], strict=True))
+        free = dict(zip(letters, places.shape[1:], strict=True))
         values = evaluate(derivative, _numbers(self, wiring, arguments, output), free)
         return places, torch.where(places >= 0, values.expand(places.shape), 0.0)
 
@@ -275,6 +272,22 @@ class OpRule:
         result.scatter_add_(1, places.reshape(output.numel(), -1) % (count + 1), values.reshape(output.numel(), -1))
         return result[:, :count]
 
+    def local_derivative(self, argument: str, school: bool | None = None) -> tuple[tuple[Symbol, ...], Expr]:
+        """Return the letters of the place at which a derivative is taken, and the derivative.
+
+        Args:
+            argument: such as "weight".
+            school: whether in terms of the output; by default where the formula itself overflows.
+        """
+        slot = self.slots[self._known(argument)]
+        if school is None:
+            school = self.stable is not None and argument in self.school
+        return _letters(slot), self.school[argument] if school else _raw_derivative(self, argument)
+
+    def without_formula(self) -> UnknownNameError:
+        """Return the error that says that there is no formula, and why."""
+        return UnknownNameError(what=f"{self.name} has no formula for its values.", where=self.name, cause=self.cuts)
+
     def _known(self, argument: str) -> str:
         if argument in self.slots and self.formula is not None:
             return argument
@@ -283,6 +296,7 @@ class OpRule:
             where=self.name,
             found=argument,
             expected="one of " + ", ".join(self.slots) if self.slots else "no argument",
+            next_step=did_you_mean(argument, self.slots),
         )
 
 
@@ -420,7 +434,7 @@ def _parameters(rule: OpRule) -> tuple[inspect.Parameter, ...]:
 
 def _wired(rule: OpRule, arguments: Arguments, output: Tensor) -> Wiring:
     if rule.wire is None:
-        raise _no_formula(rule)
+        raise rule.without_formula()
     wiring: Wiring = call(partial(rule.wire, output), arguments)
     fixed = {
         symbol: 0.0 if arguments.get(argument) is None else float(arguments[argument])
@@ -484,11 +498,3 @@ def _numbers(rule: OpRule, wiring: Wiring, arguments: Arguments, output: Tensor)
 
 def _gathered(elements: Tensor, places: Tensor, fill: float) -> Tensor:
     return torch.cat([elements, elements.new_tensor([fill])])[places]  # −1 is the last
-
-
-def _no_formula(rule: OpRule) -> UnknownNameError:
-    return UnknownNameError(
-        what=f"{rule.name} has no formula for its values.",
-        where=rule.name,
-        cause=rule.cuts,
-    )

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 import torch
 from sympy import Expr, FunctionClass, S
+from sympy.printing.printer import Printer
 
 from chainrule.formulas import NamedFunction
 from chainrule.ops.letters import X
@@ -33,12 +34,20 @@ class Floor(Step):
     text_name, latex_name = "floor", r"\operatorname{floor}"
     compute = staticmethod(torch.floor)
 
+    def _chainrule_spreadsheet(self, printer: Printer) -> str:
+        inner = printer._print(self.args[0])
+        return f"INT({inner})"
+
 
 class Ceiling(Step):
     """The next whole number above."""
 
     text_name, latex_name = "ceil", r"\operatorname{ceil}"
     compute = staticmethod(torch.ceil)
+
+    def _chainrule_spreadsheet(self, printer: Printer) -> str:
+        inner = printer._print(self.args[0])
+        return f"(-INT(-({inner})))"
 
 
 class Rounded(Step):
@@ -47,6 +56,10 @@ class Rounded(Step):
     text_name, latex_name = "round", r"\operatorname{round}"
     compute = staticmethod(torch.round)
 
+    def _chainrule_spreadsheet(self, printer: Printer) -> str:
+        inner = printer._print(self.args[0])
+        return f"IF(ABS({inner}-TRUNC({inner}))=0.5,2*ROUND(({inner})/2,0),ROUND({inner},0))"
+
 
 class Truncated(Step):
     """The next whole number towards 0."""
@@ -54,12 +67,20 @@ class Truncated(Step):
     text_name, latex_name = "trunc", r"\operatorname{trunc}"
     compute = staticmethod(torch.trunc)
 
+    def _chainrule_spreadsheet(self, printer: Printer) -> str:
+        inner = printer._print(self.args[0])
+        return f"TRUNC({inner})"
+
 
 class Sign(Step):
     """−1, 0 or 1."""
 
     text_name, latex_name = "sign", r"\operatorname{sign}"
     compute = staticmethod(torch.sign)
+
+    def _chainrule_spreadsheet(self, printer: Printer) -> str:
+        inner = printer._print(self.args[0])
+        return f"SIGN({inner})"
 
 
 def _one(output: Tensor, input: Tensor) -> Wiring:
