@@ -11,7 +11,7 @@ from chainrule.queries import why
 from .faults import FAULTS, Fault
 
 pytestmark = [
-    pytest.mark.filterwarnings("ignore:std..: degrees of freedom"),
+    pytest.mark.filterwarnings("ignore:std... degrees of freedom"),
     pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated"),  # torch.func.jvp, when first used
 ]
 

@@ -214,6 +214,51 @@ def explain(
 
 
 @app.command(help_epilogue="")
+def why(
+    source: str,
+    name: str | None = None,
+    /,
+    *,
+    question: Literal["zero", "huge", "nan"] | None = None,
+    step: int | None = None,
+    json: Flag = False,
+    changes: Changes = None,
+) -> int:
+    """Say why a gradient is zero, huge or not finite: the op, the line, the numbers, and what to try.
+
+    One step of a task is recorded. Without a name the whole step is looked at:
+    NaN and infinity first, then gradients that are zero, missing or tiny, then
+    those that are huge.
+
+    Examples:
+      chainrule why two-two-two
+      chainrule why digits hidden1.weight --step 100
+      chainrule why digits hidden1.weight --question huge
+      chainrule why step.safetensors
+
+    Any key of the task can be changed, as for `chainrule train`.
+
+    Exit code: 0 done; 1 done, and a finding is an error; 2 unusable input.
+
+    Parameters
+    ----------
+    source
+        A TOML file, the name of a built-in example, or a trace that was saved.
+    name
+        A parameter, an input, what an op made, or a module for what it returned; the whole step when not given.
+    question
+        zero (or tiny, or missing), huge, or nan (or infinite); what the numbers ask for when not given.
+    step
+        Which step; step K begins after K updates. 0 when not given.
+    json
+        Print the result as one JSON object, and nothing else, on standard output.
+    """
+    from chainrule.cli.asking import Asked, run_asking
+
+    return run_asking(source, changes or {}, step, Asked(name, question), json)
+
+
+@app.command(help_epilogue="")
 def verify(
     task: str | None = None, /, *, step: int = 0, entries: int = 100, json: Flag = False, changes: Changes = None
 ) -> int:

@@ -19,7 +19,7 @@ from chainrule.queries.growth import (
 from chainrule.queries.measured import Measured, Size
 from chainrule.queries.not_finite import explain_not_finite, is_not_finite
 from chainrule.queries.saying import name_of
-from chainrule.queries.units import explain_units
+from chainrule.queries.units import explain_inputs, explain_units
 from chainrule.queries.zeros import (
     cancelling_op,
     cancelling_parameters,
@@ -156,7 +156,9 @@ def _about_value(measured: Measured, value: Value, question: Question | None) ->
         asked = f"Why is {name}, or its gradient, not finite?"
     elif question == "zero":
         findings = _zero_of(measured, value)
+        some = adjoint is not None and 0.0 < adjoint.nonzero < 1.0
         asked = f"Why is the gradient of {name} zero, missing or small?"
+        asked = f"Why are entries of the gradient of {name} zero?" if some else asked
     elif question == "huge":
         findings = explain_growth(measured, [value]) if adjoint is not None else []
         asked = f"Why is the gradient of {name} large?"
@@ -183,7 +185,7 @@ def _zero_of(measured: Measured, value: Value) -> list[Finding]:
     if is_zero(measured, value):
         return explain_zeros(measured, [value])
     layers = [op for _, op in measured.users(value)]
-    findings = explain_units(measured, layers)
+    findings = explain_units(measured, layers) + explain_inputs(measured, value)
     if cancelling_op(measured, value) is not None:
         return findings + cancelling_parameters(measured, [value])
     on_path = {step.op for step in path_of(measured, value)}

@@ -223,10 +223,13 @@ def _lost_precision(measured: Measured, op: Op, use: Use, plain: str, is_exact: 
     if above.largest > facts.smallest_normal * 1e6:
         return None
     scaled = {key: one / above.largest for key, one in adjoints.items() if isinstance(one, Tensor)}
+    is_lost = False
     try:
         sent = pull_back(measured.trace, op, scaled, [value.id]).get(value.id)
         is_lost = sent is not None and bool(sent.count_nonzero())
-    except RunAgainError:  # of statistics, only the size is known
+    except RunAgainError:
+        scaled = {}
+    if not scaled:  # of statistics, only the size is known
         is_lost = above.largest <= facts.smallest_normal
     if not is_lost:
         return None
@@ -362,6 +365,9 @@ def _explained(measured: Measured, op: Op, value: Value, mask: Tensor) -> float:
 
 def _of_numbers(measured: Measured, op: Op, use: Use, plain: str, is_exact: bool) -> Cause | None:
     """Without tensors, or without a rule: what the name of the op and the range of its input say."""
+    rule = rule_of(op)
+    if rule is not None and rule.cuts:
+        return Cause("flat", f"{op.name} is a staircase, flat between its jumps: its derivative is 0 everywhere")
     size = measured.data(measured.trace.values[use.value])
     evidence = _range(measured, use)
     if plain in _RECTIFIERS and size is not None and size.highest <= 0:

@@ -19,6 +19,10 @@ _DETACHING = frozenset({"detach", "detach_", "data", "data ="})
 _NUMBERS = frozenset({"item", "tolist", "numpy", "float", "int", "complex", "array", "dlpack", "index"})
 _POSITIONS = frozenset({"argmax", "argmin", "argsort", "multinomial", "one_hot"})
 
+_WITH_WEIGHTS = frozenset(
+    {f"{kind}{sizes}d" for kind in ("Conv", "ConvTranspose", "BatchNorm") for sizes in (1, 2, 3)}
+    | {"Linear", "Bilinear", "Embedding", "LayerNorm", "GroupNorm", "RMSNorm", "LSTM", "GRU", "RNN"}
+)
 _NEVER_MEANT = frozenset({"left-torch", "not-differentiable", "nothing-returned"})  # others can be on purpose
 
 
@@ -84,12 +88,27 @@ def unused_parameters(measured: Measured, name: str | None = None) -> list[Findi
     """
     recipe = measured.trace.recipe
     if recipe is None:
-        return []
+        return _idle_modules(measured) if name is None else []
     known = {value.name for value in measured.trace.values}
     named = recipe.model.named_parameters()
     missing = [found for found, parameter in named if found not in known and parameter.requires_grad]
     missing = [found for found in missing if name in (None, found)]
     return [_finding(measured, _unused(missing[0]), missing)] if missing else []
+
+
+def _idle_modules(measured: Measured) -> list[Finding]:
+    """Return a note on the layers that were not called: without the model, their parameters cannot be asked."""
+    trace = measured.trace
+    ran = {op.module for op in trace.ops}
+    idle = [path for path, note in trace.modules.items() if note.class_name in _WITH_WEIGHTS and not note.outputs]
+    idle = [path for path in idle if not any(one == path or one.startswith(f"{path}.") for one in ran)]
+    if not idle:
+        return []
+    many = len(idle) > 1
+    claim = f"{names(idle)} {'were' if many else 'was'} not called in this step, so "
+    claim += f"{'their' if many else 'its'} parameters get no gradient."
+    remedy = "Call it in forward, or remove it."
+    return [Finding("unused", "note", claim, names(idle), {"modules": len(idle)}, remedy)]
 
 
 def _follow(measured: Measured, value: Value) -> tuple[set[int], list[tuple[Op, Value]]]:

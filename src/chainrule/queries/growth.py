@@ -150,7 +150,10 @@ def tiny_parameters(measured: Measured, values: Sequence[Value]) -> list[Value]:
 
 
 def explain_growth(measured: Measured, values: Sequence[Value]) -> list[Finding]:
-    """Return why the gradients of these values are huge: one finding, about the one that is largest for its size."""
+    """Return why the gradients of these values are as large as they are: one finding, about the largest for its size.
+
+    It is a note unless the gradient is huge.
+    """
     if not values:
         return []
     worst, path = _worst(measured, values)
@@ -159,9 +162,11 @@ def explain_growth(measured: Measured, values: Sequence[Value]) -> list[Finding]
         return []
     code, op, words, remedy, evidence = _cause_of_growth(measured, path)
     others = f" (and {len(values) - 1} more {'is' if len(values) == 2 else 'are'} huge)" if len(values) > 1 else ""
-    claim = f"The gradient of {name_of(worst)} is huge, with a norm of {gradient.norm:.3g}{others}: {words}."
+    is_grave = is_huge(measured, worst)
+    size = f"is huge, with a norm of {gradient.norm:.3g}{others}" if is_grave else f"has a norm of {gradient.norm:.3g}"
+    claim = f"The gradient of {name_of(worst)} {size}: {words}."
     numbers = evidence_of(op, norm=number(gradient.norm), values=len(values), threshold=HUGE) | evidence
-    return [Finding(code, "warning", claim, where_of(op), numbers, remedy)]
+    return [Finding(code, "warning" if is_grave else "note", claim, where_of(op), numbers, remedy if is_grave else "")]
 
 
 def explain_vanishing(measured: Measured, values: Sequence[Value]) -> list[Finding]:

@@ -35,7 +35,11 @@ def explain_not_finite(measured: Measured, among: set[int] | None = None) -> lis
     if not _is_harmed(measured) and among is None:
         return [finding for finding in _forward(measured, among) if finding.severity != "error"]
     leaves = _bad_leaves(measured, among)
-    return leaves or _forward(measured, among) or _backward(measured)
+    if leaves:
+        return leaves
+    if among is None and measured.loss_number is not None:  # what went wrong forward did not reach the loss
+        return _backward(measured) or _forward(measured, among)
+    return _forward(measured, among) or _backward(measured)
 
 
 def is_not_finite(size: Size | None) -> bool:
@@ -127,19 +131,28 @@ def _forward(measured: Measured, among: set[int] | None) -> list[Finding]:
 
 
 def _origin(measured: Measured, op: Op, among: set[int] | None) -> _Origin | None:
-    taken = [measured.data(measured.trace.values[use.value]) for use in op.inputs if use.value not in op.outputs]
+    taken = [measured.data(measured.trace.values[use.value]) for use in op.inputs if _counts(measured, op, use)]
     for made in measured.made(op):
         size = measured.data(made)
         if size is None or not size.not_finite or (among is not None and made.id not in among):
             continue
         has_nan = size.nan is None or size.nan > 0
         if has_nan and not any(one is not None and (one.nan is None or one.nan > 0) for one in taken):
-            is_known = size.nan is not None
-            return _Origin(op, made, is_nan=is_known or not any(is_not_finite(one) for one in taken))
+            return _Origin(op, made, is_nan=True) if size.nan is not None or not _writes_infinity(op) else None
         has_infinity = size.nan is not None and size.not_finite > size.nan
         if has_infinity and not any(is_not_finite(one) for one in taken) and not _writes_infinity(op):
             return _Origin(op, made, is_nan=False)
     return None
+
+
+def _counts(measured: Measured, op: Op, use: Use) -> bool:
+    """Whether what an op takes may be to blame: not what it changes in place, and no infinity that was written down."""
+    value = measured.trace.values[use.value]
+    size = measured.data(value)
+    if use.value in op.outputs or (size is not None and size.nan is None and value.kind == "constant"):
+        return False
+    producer = None if value.producer is None else measured.trace.ops[value.producer]
+    return not (size is not None and size.nan is None and producer is not None and _writes_infinity(producer))
 
 
 def _writes_infinity(op: Op) -> bool:
@@ -184,6 +197,7 @@ def _forward_finding(measured: Measured, origin: _Origin, later: _Origin | None,
         if made.shape[:1] == (measured.samples,):
             evidence["sample"] = index[0]
     code = "nan-forward" if origin.is_nan else "inf-forward"
+    code = "not-finite-forward" if size is None or size.nan is None else code
     code = "all-ignored" if "ignore_index" in why else code
     return Finding(code, severity, claim, where_of(op), evidence, remedy)
 
@@ -222,8 +236,11 @@ def _forward_cause(
     if taken:
         listed = " and ".join(f"{name} = {_text(value)}" for name, value in taken.items())
         return f"it computes with {listed}", forward_remedy(op.name, "", made.dtype), numbers
-    where = "its inputs and weights are finite" if not _has_infinite_input(measured, op) else "of an infinite input"
-    return f"{where}, and what it makes of them is not", forward_remedy(op.name, "", made.dtype), numbers
+    sizes = [
+        (name_of(value), measured.data(value)) for value in (measured.trace.values[use.value] for use in op.inputs)
+    ]
+    ranges = [f"{name} from {size.lowest:.4g} to {size.highest:.4g}" for name, size in sizes if size is not None]
+    return f"it was given {names(ranges) or 'nothing'}", forward_remedy(op.name, "", made.dtype), numbers
 
 
 def _limit(made: Value) -> str:
@@ -295,7 +312,7 @@ def _backward_finding(measured: Measured, op: Op, use: Use, below: Size) -> Find
         why += f"; its input there is {evidence['input there']}"
     kind = "NaN or infinity" if below.nan is None else "NaN" if is_nan else "an infinity"
     claim = f"The backward of {call_of(op)} is the first that makes {kind} of a finite adjoint{at}: {why}."
-    code = "nan-backward" if is_nan else "inf-backward"
+    code = "not-finite-backward" if below.nan is None else "nan-backward" if is_nan else "inf-backward"
     remedy = backward_remedy(op.name, is_masked=adjoint == 0.0)
     return Finding(code, "error", claim, where_of(op), evidence, remedy)
 

@@ -7,7 +7,7 @@ import torch
 from chainrule.findings import Finding
 from chainrule.queries.causes import cause_of_units
 from chainrule.queries.measured import Measured
-from chainrule.queries.saying import Severity, call_of, evidence_of, layer_of, number, where_of
+from chainrule.queries.saying import Severity, call_of, evidence_of, layer_of, name_of, number, where_of
 from chainrule.queries.zeros import LEARNT
 from chainrule.shapes import Bool, Float, Tensor
 from chainrule.trace import Op, Use, Value
@@ -47,6 +47,39 @@ def explain_units(measured: Measured, layers: list[Op] | None = None) -> list[Fi
             if silenced is not None:
                 findings.append(_finding(measured, silenced))
     return findings
+
+
+def explain_inputs(measured: Measured, value: Value) -> list[Finding]:
+    """Return a note on the entries of a layer's weight that get nothing because nothing came in there.
+
+    Columns of a linear layer's weight belong to its inputs, rows of an embedding to the numbers that are looked up.
+    """
+    gradient = value.adjoint
+    users = measured.users(value)
+    if not isinstance(gradient, Tensor) or gradient.dim() != 2 or gradient.is_sparse or len(users) != 1:
+        return []
+    op = users[0][1]
+    if op.name == "embedding":
+        silent = int((~gradient.any(1)).sum())
+        if not silent:
+            return []
+        claim = f"{silent} of {len(gradient)} rows of {name_of(value)} get no gradient: {call_of(op)} looked up others."
+        evidence = evidence_of(op, rows=silent, of=len(gradient))
+        return [Finding("not-selected", "note", claim, where_of(op), evidence, "Other batches look up other rows.")]
+    given = next((measured.trace.values[use.value] for use in op.inputs if use.place in ((0,), ("input",))), None)
+    data = None if given is None else given.data
+    if op.name != "linear" or given is None or not isinstance(data, Tensor):
+        return []
+    dead = (~gradient.any(0) & ~data.reshape(-1, data.shape[-1]).any(0)).nonzero().flatten().tolist()
+    if not dead:
+        return []
+    claim = (
+        f"{len(dead)} of {gradient.shape[1]} columns of {name_of(value)} get no gradient: these inputs of {call_of(op)} "
+        f"({name_of(given)}) are 0 on every sample."
+    )
+    evidence = evidence_of(op, columns=_numbers(tuple(dead)), silent=len(dead), of=gradient.shape[1])
+    remedy = "A weight learns nothing from inputs of 0; look at what makes them, if they should not be."
+    return [Finding("zero-input", "note", claim, where_of(op), evidence, remedy)]
 
 
 def unit_axis(op: Op, tensor: Tensor) -> int:
@@ -118,8 +151,11 @@ def _finding(measured: Measured, silenced: _Silenced) -> Finding:
 
 
 def _list(units: tuple[int, ...]) -> str:
-    shown = ", ".join(str(unit) for unit in units[:8]) + (", ..." if len(units) > 8 else "")
-    return f"unit{'' if len(units) == 1 else 's'} {shown}"
+    return f"unit{'' if len(units) == 1 else 's'} {_numbers(units)}"
+
+
+def _numbers(units: tuple[int, ...]) -> str:
+    return ", ".join(str(unit) for unit in units[:8]) + (", ..." if len(units) > 8 else "")
 
 
 def _by_chance(measured: Measured, value: Value, units: tuple[int, ...], axis: int) -> tuple[bool, float | None]:

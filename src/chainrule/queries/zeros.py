@@ -78,7 +78,11 @@ def explain_zeros(measured: Measured, values: Iterable[Value]) -> list[Finding]:
             grouped.setdefault(cut.op.id, (cut, []))[1].append(value)
         for cut in cuts[1:]:
             beside.setdefault(cut.op.id, (cut, []))[1].append(value)
-    findings = [_zero_finding(measured, *group) for group in grouped.values()]
+    alike: dict[object, list[tuple[Cut, list[Value]]]] = {}
+    for cut, found in grouped.values():
+        key = (cut.op.name, cut.op.module_class, cut.cause.code, cut.cause.severity) if cut.op.module else cut.op.id
+        alike.setdefault(key, []).append((cut, found))
+    findings = [_zero_finding(measured, group) for group in alike.values()]
     findings += [_beside(measured, *group) for key, group in beside.items() if key not in grouped]
     return findings + [_cancelled(measured.trace.values[place], group) for place, group in cancelled.items()]
 
@@ -150,13 +154,17 @@ def cancelling_op(measured: Measured, value: Value) -> Op | None:
     return op if below.largest <= CANCELLED * float(adjoint.abs().sum()) / max(math.prod(value.shape), 1) else None
 
 
-def _zero_finding(measured: Measured, cut: Cut, values: list[Value]) -> Finding:
-    found = [name_of(value) for value in values]
+def _zero_finding(measured: Measured, group: list[tuple[Cut, list[Value]]]) -> Finding:
+    """Return the finding about a cut, or about several of one kind (the same op in modules of one class)."""
+    cut, several = group[0][0], len(group) > 1
+    found = [name_of(value) for _, values in group for value in values]
     of = "The gradient" if len(found) == 1 else "The gradients"
     claim = f"{of} of {names(found)} {'is' if len(found) == 1 else 'are'} exactly zero: {call_of(cut.op)} "
-    claim += f"lets nothing through{_on_all(measured, cut)}, because {cut.cause.words}."
+    claim += f"and {len(group) - 1} more of its kind let" if several else "lets"
+    claim += f" nothing through{_on_all(measured, cut)}, because {cut.cause.words}."
     above = measured.above(cut.op) or EMPTY
     evidence = evidence_of(cut.op, values=len(found), norm_above=number(above.norm), norm_below=0.0)
+    evidence |= {"ops": len(group)} if several else {}
     return Finding(
         cut.cause.code, cut.cause.severity, claim, where_of(cut.op), evidence | cut.cause.evidence, cut.cause.remedy
     )
