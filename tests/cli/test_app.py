@@ -76,10 +76,10 @@ def test_no_command_shows_the_help(command: Command) -> None:
 
 
 USAGE = {
-    "trian": """\
+    "trian": f"""\
 error: There is no command 'trian'.
   found:    trian
-  expected: one of activations, examples, record, train
+  expected: one of {", ".join(sorted(COMMANDS))}
 Did you mean 'train'?
 """,
     "train iris wine": """\
