@@ -31,7 +31,7 @@ def function_findings(functions: Sequence[FunctionCheck]) -> list[Finding]:
             else f"The backward of {check.function} differs by design? {check.reason}",
             where=where,
             evidence={"entry": check.where, "recorded": check.recorded, "true": check.true},
-            remedy=f"Correct {check.function}.backward."
+            remedy=f"Correct {check.function}.backward" + (f" ({check.backward})." if check.backward else ".")
             if is_wrong
             else "If it is meant, read the errors below as its effect.",
         )
@@ -59,7 +59,7 @@ def hook_findings(effects: Sequence[HookEffect]) -> list[Finding]:
 def parameter_findings(trace: Trace, rows: Sequence[ParameterCheck], has_cause: bool) -> list[Finding]:
     """Return what is wrong with the parameters' gradients, and what could not be told."""
     found = []
-    remedy = "" if has_cause else _cuts(trace)
+    remedy = "See the first finding." if has_cause else _cuts(trace)
     for row in rows:
         if row.verdict == "wrong":
             found.append(

@@ -8,6 +8,7 @@ outside of its context is then another call's.
 """
 
 import math
+import os
 from dataclasses import replace
 from typing import Any
 
@@ -122,7 +123,8 @@ class _Call:
 
 
 def _check_op(trace: Trace, op: Op, plan: Plan) -> FunctionCheck:
-    base = FunctionCheck(op.name, op.module, "" if op.source is None else str(op.source), op.id, "right")
+    source = "" if op.source is None else str(op.source)
+    base = FunctionCheck(op.name, op.module, source, _place_of_backward(op), op.id, "right")
     call = _Call(trace, op)
     if not call.is_complete:
         reason = "The trace does not have the tensors that it was called with."
@@ -303,6 +305,11 @@ def _random_upstream(outputs: list[Tensor], seed: int) -> list[Tensor]:
 
 def _error(comparison: Comparison) -> float:
     return comparison.worst.error if comparison.worst is not None else 0.0
+
+
+def _place_of_backward(op: Op) -> str:
+    code = getattr(getattr(getattr(op.run, "__self__", None), "backward", None), "__code__", None)
+    return "" if code is None else f"{os.path.basename(code.co_filename)}:{code.co_firstlineno}"
 
 
 def _data(trace: Trace, part: Any) -> Any:

@@ -11,13 +11,12 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-import chainrule
 from chainrule.shapes import Tensor
 from chainrule.verification.comparing import Comparison
 from chainrule.verification.slopes import TOLERANCE
 from chainrule.verification.twin import Twin
 
-_ELSEWHERE = (os.path.dirname(torch.__file__) + os.sep, os.path.dirname(chainrule.__file__) + os.sep)
+_ELSEWHERE = ("torch", "chainrule", "jaxtyping")  # packages whose lines are not the user's
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +119,11 @@ def _agree(gradients: Mapping[str, Tensor | None], comparisons: Mapping[str, Com
 
 def _calling_line() -> str:
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(_ELSEWHERE):
+    while frame is not None and _is_elsewhere(frame):
         frame = frame.f_back
     return "" if frame is None else f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
+
+
+def _is_elsewhere(frame: FrameType) -> bool:
+    package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+    return package in _ELSEWHERE or frame.f_code.co_filename.startswith("<")

@@ -77,7 +77,7 @@ def check_recorded(trace: Trace, wide: Twin, wide_gradients: Mapping[str, Tensor
     notes, reason, is_comparable = [], "", not is_wide
     if is_comparable and not abs(loss - wide_loss) <= allowed:
         is_comparable = False
-        if any(op.random_state is not None for op in trace.ops):
+        if own.draws:
             notes.append(
                 "In float64 the step draws other random numbers. Its derivation was checked in float64 and its "
                 "recorded numbers against the step taken again; the two were not held together."
@@ -148,12 +148,12 @@ def _recorded_gradient(trace: Trace, name: str) -> Tensor | Statistics | str | N
 
 
 def _moved(own: Twin, unit: float, seed: int) -> tuple[float, dict[str, Tensor | None]]:
-    """Return loss and gradients with every parameter and input moved by one unit in its last place."""
+    """Return loss and gradients with every parameter and input moved by one unit of rounding of itself."""
     generator = torch.Generator().manual_seed(seed)
 
     def factor(tensor: Tensor) -> Tensor:
         signs = torch.randint(0, 2, tensor.shape, generator=generator).to(tensor.device) * 2 - 1
-        return 1 + signs.to(tensor.dtype) * torch.finfo(tensor.dtype).eps
+        return 1 + signs.to(tensor.dtype) * max(unit, torch.finfo(tensor.dtype).eps)
 
     before = {name: parameter.detach().clone() for name, parameter in own.parameters.items()}
     given = own.nudge_inputs(factor)

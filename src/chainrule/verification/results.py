@@ -64,6 +64,7 @@ class FunctionCheck:
         function: the class.
         module: the path of the module that called it.
         source: the line that called it, such as "model.py:12"; empty when it is not known.
+        backward: where its backward stands, such as "functions.py:40"; empty when it is not Python.
         op: the id of its op.
         verdict: "right", "wrong", "straight-through": its forward is flat and its backward is not; "not checked".
         argument: the number of the input whose gradient is wrong, from 0; None when none is.
@@ -77,6 +78,7 @@ class FunctionCheck:
     function: str
     module: str
     source: str
+    backward: str
     op: int
     verdict: FunctionVerdict
     argument: int | None = None

@@ -15,7 +15,7 @@ GUARD = 10  # by how much an error must exceed the estimated uncertainty of the 
 STEP = 2.0**-15
 _SMALLEST, _LARGEST = 2.0**-31, 2.0**-5
 _LONGEST_FIRST = 2.0**-8
-_DOWN, _UP = 2.0**-5, 2.0**3
+_DOWN, _UP, _PAST_KINKS = 2.0**-5, 2.0**3, 2.0**-8
 _ROUNDING = 3  # by how many noises over the step the extrapolation is off
 _LEVELS = 5
 EVALUATIONS = 6 * _LEVELS  # at most, for one slope
@@ -97,7 +97,7 @@ def measure_slope(along: Along, expected: Expected, size: float) -> Slope:
         if expected.suffices(best):
             break
         if is_too_long:
-            longest, step = step, step * _DOWN
+            longest, step = step, step * (_PAST_KINKS if slope.kinks or slope.is_corner else _DOWN)
         else:
             shortest, step = step, step * _UP
         if not max(shortest, _SMALLEST * size) < step < min(longest, _LARGEST * size):

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from chainrule.errors import ChainruleError
-from chainrule.recorder import drawn_again
+from chainrule.recorder import drawn_again, random_states
 from chainrule.recorder.leaves import LOSS, named_tensors
 from chainrule.shapes import Tensor
 from chainrule.trace import Recipe, Statistics, Trace, Value, rebuild
@@ -38,6 +38,7 @@ class Twin:
 
     Attributes:
         parameters: those that required a gradient, by name; those of a loss that is a module are "loss_fn....".
+        draws: whether the step draws random numbers from torch.
         original: the user's own model, to look at.
         evaluations: how often the loss was computed.
         reaches_original: the loss used parameters of the user's own model, which the copy does not have.
@@ -75,6 +76,7 @@ class Twin:
         }
         self.parameters = {name: part for name, part in self._named(nn.Module.named_parameters) if part.requires_grad}
         self.evaluations = 0
+        self.draws = False
         self.dropped: tuple[str, ...] = ()
         self._running: list[str] = []
         self._watch_modules()
@@ -195,6 +197,9 @@ class Twin:
         if self._loss_fn is not None:
             given["loss_fn"] = self._loss_fn
         loss: Tensor = self._compute_loss(self._module, **given)
+        if self.evaluations == 1:
+            now = random_states(torch.device(name) for name in self._states if name != "cpu")
+            self.draws = any(not torch.equal(now[name], state) for name, state in self._states.items())
         return loss
 
     def evaluate(self) -> float:
