@@ -70,7 +70,7 @@ class UseExplanation:
     @property
     def total(self) -> float:
         """The terms and the rest, added up."""
-        return sum(term.product for term in self.terms) + self.rest.total
+        return sum((term.product for term in self.terms), 0.0) + self.rest.total
 
 
 @final
@@ -165,7 +165,7 @@ class Explanation(Shown):
     @property
     def total(self) -> float:
         """All terms and rests, added up."""
-        return sum(use.total for use in self.uses) + self.others.total
+        return sum((use.total for use in self.uses), 0.0) + self.others.total
 
     @property
     def difference(self) -> float:

@@ -138,7 +138,7 @@ class ChainRule:
         parts = [use for use in value.uses if use.place == ("self",) and use.sent]
         if not parts or value.producer is None:
             return None
-        sent = sum(_at(_sent(value, use), index) for use in parts)
+        sent = sum((_at(_sent(value, use), index) for use in parts), 0.0)
         return UseProducts(self.trace.ops[value.producer], sent, note=_INSIDE)
 
     def is_end(self, value: Value) -> bool:
@@ -208,7 +208,7 @@ class ChainRule:
         if any(row.products.is_complex() for row in found):
             contribution = math.nan if recorded is None else recorded
             return UseProducts(op, contribution, note="Complex numbers are not taken apart.")
-        total = sum(row.products.sum(dtype=torch.float64).item() for row in found)
+        total = sum((row.products.sum(dtype=torch.float64).item() for row in found), 0.0)
         contribution = total if recorded is None else recorded
         return UseProducts(
             op=op,

@@ -91,8 +91,16 @@ def explain(
         by_sample=_by_sample(rule, value, element),
         paths=paths,
         other_paths=Rest(others, 0),
-        note="It is the loss itself: ∂L/∂L = 1." if value.id == trace.loss else "",
+        note=_note(trace, value, explanation),
     )
+
+
+def _note(trace: Trace, value: Value, explanation: Explanation) -> str:
+    if value.id == trace.loss:
+        return "It is the loss itself: ∂L/∂L = 1."
+    if not explanation.uses:
+        return "No op in the trace takes it: its gradient was handed in, as a checkpoint does when it computes again."
+    return ""
 
 
 # -- which element
@@ -199,7 +207,7 @@ def _explain_one(rule: ChainRule, value: Value, index: Index, below: dict[_Key, 
         gradient=0.0 if adjoint is None else float(adjoint.to_dense()[index] if adjoint.is_sparse else adjoint[index]),
         is_recorded=value.adjoint is not None,
         uses=tuple(_explain_use(rule, value, part, below) for part in sources.taken_apart),
-        others=Rest(sum(sources.others), len(sources.others)),
+        others=Rest(sum(sources.others, 0.0), len(sources.others)),
     )
 
 
