@@ -107,8 +107,8 @@ def _reading(verification: Verification) -> str:
         "the largest error, both in float64. Error: |gradient − difference| divided by the larger of the two, or by "
         f"the floor where both are smaller; up to {TOLERANCE:g} is right. Floor: below this size, differences do not "
         "resolve such an error. Recorded: the recorded gradient beside the backward pass taken again in the "
-        "precision of the recording. Rounding: the distance of the recorded gradient from float64, relative to its norm. "
-        f"The loss was computed {verification.evaluations} times."
+        "precision of the recording. Rounding: the distance of the recorded gradient from float64, relative to its "
+        f"norm. The loss was computed {verification.evaluations} times."
     )
     seen = [row.resolution for row in verification.parameters if math.isfinite(row.resolution)]
     if seen:
