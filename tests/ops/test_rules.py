@@ -3,7 +3,7 @@ import torch
 from torch.autograd.functional import jacobian
 
 from chainrule.ops import RULES, OpRule, rule_for
-from chainrule.ops.rule import argument_value, flat
+from chainrule.ops.places import argument_value, flat
 
 from .cases import CASES as PLAIN_CASES
 from .cases import Case

@@ -9,7 +9,7 @@ from sympy import Expr, Symbol
 
 from chainrule.formulas import to_spreadsheet
 from chainrule.ops import OpRule, rule_for, scalar_derivatives, scalar_formula
-from chainrule.ops.rule import argument_value, flat
+from chainrule.ops.places import argument_value, flat
 
 from .cases import CASES, Case, at
 

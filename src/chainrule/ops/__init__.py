@@ -2,7 +2,8 @@
 
 from chainrule.ops.binding import argument_name, bind, rule_of
 from chainrule.ops.lookup import RULES, rule_for
-from chainrule.ops.rule import Hazard, OpRule, Silencer, Wiring
+from chainrule.ops.places import Wiring
+from chainrule.ops.rule import Hazard, OpRule, Silencer
 from chainrule.ops.scalars import scalar_derivatives, scalar_formula
 
 __all__ = [

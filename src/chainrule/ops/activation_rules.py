@@ -12,7 +12,8 @@ from chainrule.formulas import Sigmoid, Softplus
 from chainrule.ops.differentiation import differentiate
 from chainrule.ops.evaluation import Numbers, evaluate
 from chainrule.ops.letters import XS, K, W, X, Y
-from chainrule.ops.rule import Arguments, OpRule, Silencer, Wiring, aligned, numbered, optional, tensor_argument
+from chainrule.ops.places import Arguments, Wiring, aligned, numbered, optional, tensor_argument
+from chainrule.ops.rule import OpRule, Silencer
 from chainrule.shapes import Tensor
 
 _FORMULAS = {(rule.name, rule.option[1] if rule.option else ""): rule for rule in ELEMENTWISE}

@@ -14,18 +14,8 @@ import torch
 from sympy import Expr, Max, Min, Ne, Piecewise, exp, log, sqrt
 
 from chainrule.ops.letters import ALPHA, A, B, C, V, W, X, Y, Z
-from chainrule.ops.rule import (
-    Arguments,
-    Hazard,
-    OpRule,
-    Scalar,
-    Silencer,
-    Wiring,
-    argument_value,
-    for_all_uses,
-    for_any_use,
-    optional,
-)
+from chainrule.ops.places import Arguments, Scalar, Wiring, argument_value, for_all_uses, for_any_use, optional
+from chainrule.ops.rule import Hazard, OpRule, Silencer
 from chainrule.ops.steps import Floor, Truncated
 from chainrule.shapes import Tensor
 

@@ -13,7 +13,8 @@ from sympy import Expr, IndexedBase, Sum, Symbol, exp
 
 from chainrule.ops.differentiation import Largest
 from chainrule.ops.letters import AS, C, J, L, M, N, Y
-from chainrule.ops.rule import Arguments, OpRule, Silencer, Wiring, numbered
+from chainrule.ops.places import Arguments, Wiring, numbered
+from chainrule.ops.rule import OpRule, Silencer
 from chainrule.shapes import Tensor
 
 QUERY = IndexedBase("q", real=True)

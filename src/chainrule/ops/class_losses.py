@@ -13,7 +13,8 @@ from chainrule.ops.differentiation import Largest
 from chainrule.ops.hinges import StrictHinge
 from chainrule.ops.letters import ALPHA, AS, XS, ZS, C, J, K, M, N, X
 from chainrule.ops.loss_reductions import by_reduction, choosing, listed_letter, one_of, reduction_of, wired
-from chainrule.ops.rule import Arguments, Hazard, OpRule, Silencer, Wiring, numbered
+from chainrule.ops.places import Arguments, Wiring, numbered
+from chainrule.ops.rule import Hazard, OpRule, Silencer
 from chainrule.shapes import Tensor
 
 CLASS = Symbol("t", integer=True)

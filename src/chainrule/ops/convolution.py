@@ -7,7 +7,8 @@ The sum runs over the channels of the output's group and the places of the kerne
 from sympy import Sum
 
 from chainrule.ops.letters import WS, XS, B, K, N
-from chainrule.ops.rule import OpRule, Wiring, aligned, numbered
+from chainrule.ops.places import Wiring, aligned, numbered
+from chainrule.ops.rule import OpRule
 from chainrule.ops.windows import Sizes, in_planes, joined, plane_count, sliding, spread, spreading
 from chainrule.shapes import Tensor
 

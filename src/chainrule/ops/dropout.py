@@ -14,7 +14,8 @@ import torch.nn.functional as F  # noqa: N812
 from sympy import Symbol
 
 from chainrule.ops.letters import ALPHA, P, X
-from chainrule.ops.rule import Arguments, OpRule, Silencer, Wiring, numbered
+from chainrule.ops.places import Arguments, Wiring, numbered
+from chainrule.ops.rule import OpRule, Silencer
 from chainrule.shapes import Bool, Tensor
 
 KEPT = Symbol("m", real=True)

@@ -8,7 +8,8 @@ import torch
 from sympy import Abs, Expr, Integer, cos, erf, erfc, exp, log, pi, sin, sqrt
 
 from chainrule.ops.letters import X, Y
-from chainrule.ops.rule import Hazard, OpRule, Silencer, Wiring, optional
+from chainrule.ops.places import Wiring, optional
+from chainrule.ops.rule import Hazard, OpRule, Silencer
 from chainrule.ops.steps import Truncated
 from chainrule.shapes import Tensor
 

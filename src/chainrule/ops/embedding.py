@@ -10,7 +10,8 @@ from sympy import Ne, Piecewise, Sum, Symbol
 
 from chainrule.ops.differentiation import Largest
 from chainrule.ops.letters import AS, WS, K, N, V, W
-from chainrule.ops.rule import Arguments, OpRule, Silencer, Wiring, numbered
+from chainrule.ops.places import Arguments, Wiring, numbered
+from chainrule.ops.rule import OpRule, Silencer
 from chainrule.shapes import Tensor
 
 LEARNS = Symbol("c", real=True)

@@ -7,7 +7,8 @@ from sympy import Expr, Indexed, IndexedBase, Integer, Sum, Symbol
 from torch.nn import _reduction as legacy
 
 from chainrule.ops.letters import J, K, L, M, N
-from chainrule.ops.rule import Arguments, OpRule, Wiring
+from chainrule.ops.places import Arguments, Wiring
+from chainrule.ops.rule import OpRule
 from chainrule.shapes import Tensor
 
 LossNumbers = Mapping[Symbol | IndexedBase, Tensor | float]

@@ -22,7 +22,8 @@ from chainrule.ops.loss_reductions import (
     reduction_of,
     wired,
 )
-from chainrule.ops.rule import Arguments, Hazard, Mask, OpRule, Silencer, Wiring, numbered
+from chainrule.ops.places import Arguments, Wiring, numbered
+from chainrule.ops.rule import Hazard, Mask, OpRule, Silencer
 from chainrule.shapes import Tensor
 
 DELTA = Symbol("delta", positive=True)

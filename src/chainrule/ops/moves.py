@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from chainrule.ops.letters import X
-from chainrule.ops.rule import Arguments, OpRule, Silencer, Wiring, moving, numbered, tensor_argument
+from chainrule.ops.places import Arguments, Wiring, numbered, tensor_argument
+from chainrule.ops.rule import OpRule, Silencer, moving
 from chainrule.shapes import Tensor
 
 Size = int | Sequence[int]

@@ -14,7 +14,8 @@ from sympy import Abs, Expr, IndexedBase, KroneckerDelta, Max, Pow, Sum, Symbol,
 
 from chainrule.ops.differentiation import LargestShared
 from chainrule.ops.letters import ALPHA, BETA, EPSILON, XS, ZS, B, C, I, J, K, M, N, W, X
-from chainrule.ops.rule import Arguments, Hazard, OpRule, Silencer, Wiring, aligned, numbered
+from chainrule.ops.places import Arguments, Wiring, aligned, numbered
+from chainrule.ops.rule import Hazard, OpRule, Silencer
 from chainrule.shapes import Tensor
 
 SIGMA = Symbol("sigma", positive=True)

@@ -10,7 +10,8 @@ from sympy import Abs, Pow, Sum, nsimplify
 
 from chainrule.ops.differentiation import Largest
 from chainrule.ops.letters import XS, C, K, N
-from chainrule.ops.rule import Arguments, OpRule, Silencer, Wiring
+from chainrule.ops.places import Arguments, Wiring
+from chainrule.ops.rule import OpRule, Silencer
 from chainrule.ops.windows import Sizes, adaptive, in_planes, joined, plane_count, sliding, spread
 from chainrule.shapes import Tensor
 

@@ -14,7 +14,8 @@ import torch
 from sympy import Expr, IndexedBase, Mul, Sum
 
 from chainrule.ops.letters import ALPHA, BETA, WS, XS, ZS, B, K, N, X
-from chainrule.ops.rule import Arguments, OpRule, Silencer, Wiring, argument_value, optional
+from chainrule.ops.places import Arguments, Wiring, argument_value, optional
+from chainrule.ops.rule import OpRule, Silencer
 from chainrule.shapes import Tensor
 
 

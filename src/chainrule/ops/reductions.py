@@ -22,7 +22,8 @@ from chainrule.ops.differentiation import (
     SmallestShared,
 )
 from chainrule.ops.letters import XS, J, K, M, N, Y
-from chainrule.ops.rule import Arguments, Hazard, OpRule, Silencer, Wiring, numbered, tensor_argument
+from chainrule.ops.places import Arguments, Wiring, numbered, tensor_argument
+from chainrule.ops.rule import Hazard, OpRule, Silencer
 from chainrule.shapes import Tensor
 
 Dimensions = int | tuple[int, ...] | list[int] | torch.Size | None

@@ -44,9 +44,7 @@ Add a rule to the tuple of its file; `lookup.py` joins the tuples. Then add its 
 """
 
 import inspect
-import itertools
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any, Literal, final
@@ -59,27 +57,11 @@ from chainrule.formulas import to_latex, to_text
 from chainrule.ops.differentiation import differentiate
 from chainrule.ops.evaluation import Numbers, evaluate
 from chainrule.ops.letters import I, L, M, N, X, Y
+from chainrule.ops.places import Arguments, Scalar, Wiring, argument_value, call, flat, numbered, numbered_through
 from chainrule.shapes import Bool, Float, Int, Tensor
 
-Arguments = Mapping[str, Any]
-Scalar = Tensor | int | float  # a tensor, or the Python number that stands in its place
 Mask = Callable[[Arguments, Tensor, float], Tensor]
 THRESHOLD = 1e-3
-
-
-@dataclass(frozen=True, slots=True)
-class Wiring:
-    """Which element of which input stands in each slot, for every output element of a call.
-
-    Attributes:
-        places: for each argument that is a slot, the flat element numbers: shape (outputs,) or (outputs, K, ...).
-        numbers: what stands for the letters that are no slots: a number, or a tensor (outputs,) or (outputs, K, ...).
-        fills: the number at places of −1, by argument; 0 where nothing is said.
-    """
-
-    places: Mapping[str, Tensor] = field(default_factory=dict)
-    numbers: Mapping[Symbol | IndexedBase, Scalar] = field(default_factory=dict)
-    fills: Mapping[str, int | float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,67 +316,6 @@ def moving(
     return OpRule(name, X, {argument: X}, aliases=aliases, move=move, cuts=cuts, silencers=silencers, note=note)
 
 
-def argument_value(arguments: Arguments, name: str) -> Any:
-    """Return an argument by its name, where "operands[1]" is the second of the list "operands"."""
-    if name in arguments:
-        return arguments[name]
-    whole, _, number = name.removesuffix("]").partition("[")
-    return arguments[whole][int(number)]
-
-
-def tensor_argument(arguments: Arguments, name: str = "input") -> Tensor:
-    """Return an argument that is a tensor, without its history."""
-    tensor: Tensor = argument_value(arguments, name)
-    return tensor.detach()
-
-
-def for_all_uses(found: Tensor, tensor: Tensor, output: Tensor) -> Tensor:
-    """Return which elements of a tensor that broadcasts to the output have the property at all their outputs."""
-    missing = (~found).broadcast_to(output.shape).to(torch.float32)
-    return missing.sum_to_size(tensor.shape) == 0
-
-
-def for_any_use(found: Tensor, tensor: Tensor, output: Tensor) -> Tensor:
-    """Return which elements of a tensor that broadcasts to the output have the property at any of their outputs."""
-    return found.broadcast_to(output.shape).to(torch.float32).sum_to_size(tensor.shape) > 0
-
-
-def flat(argument: Any) -> Tensor:
-    """Return the elements of a tensor, or of several one after the other, as one vector."""
-    if isinstance(argument, Tensor):
-        return argument.reshape(-1)
-    return torch.cat([tensor.reshape(-1) for tensor in argument])
-
-
-def numbered(tensor: Tensor, start: int = 0) -> Tensor:
-    """Return a tensor's element numbers in the tensor's shape, counted from `start`."""
-    return torch.arange(start, start + tensor.numel()).reshape(tensor.shape)
-
-
-def numbered_through(tensors: Sequence[Tensor], start: int = 0) -> tuple[Tensor, ...]:
-    """Return the element numbers of several tensors, counted on from one to the next."""
-    starts = itertools.accumulate((tensor.numel() for tensor in tensors), initial=start)
-    return tuple(numbered(tensor, start) for tensor, start in zip(tensors, starts, strict=False))
-
-
-def aligned(places: Tensor, shape: tuple[int, ...] | torch.Size, outputs: int | None = None) -> Tensor:
-    """Broadcast element numbers to a shape, and make its first axis run over the outputs.
-
-    Args:
-        places: element numbers; any tensor.
-        shape: the output's shape, with the axes of the indices behind it.
-        outputs: how many of its axes are the output's; all of them unless it is said.
-    """
-    places = places.broadcast_to(shape)
-    split = len(shape) if outputs is None else outputs
-    return places.reshape(math.prod(shape[:split]), *shape[split:])
-
-
-def optional(argument: str, tensor: Any, output: Tensor) -> dict[str, Tensor]:
-    """Return the places of an argument that broadcasts to the output; nothing when it is a number or None."""
-    return {argument: aligned(numbered(tensor), output.shape)} if isinstance(tensor, Tensor) else {}
-
-
 def _lettered(slot: Expr) -> Expr:
     return slot.base[_letters(slot)] if isinstance(slot, Indexed) else slot
 
@@ -453,26 +374,6 @@ def _moved(rule: OpRule, arguments: Arguments, number: int) -> Wiring:
     made = call(rule.move, {**arguments, argument: numbers})
     places = made if isinstance(made, Tensor) else tuple(made)[number]
     return Wiring({argument: places.reshape(-1) - 1})
-
-
-def call(function: Callable[..., Any], arguments: Arguments) -> Any:
-    """Call a function with arguments by name, those before a variadic one by position."""
-    positional: list[Any] = []
-    named: dict[str, Any] = {}
-    parameters = inspect.signature(function).parameters.values()
-    is_variadic = any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters)
-    for parameter in parameters:
-        if parameter.name not in arguments:
-            continue
-        if parameter.kind is parameter.VAR_POSITIONAL:
-            positional += arguments[parameter.name]
-        elif parameter.kind is parameter.VAR_KEYWORD:
-            named |= arguments[parameter.name]
-        elif is_variadic and parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
-            positional.append(arguments[parameter.name])
-        else:
-            named[parameter.name] = arguments[parameter.name]
-    return function(*positional, **named)
 
 
 def _numbers(rule: OpRule, wiring: Wiring, arguments: Arguments, output: Tensor) -> Numbers:

@@ -32,7 +32,8 @@ from chainrule.ops.differentiation import (
     SmallestShared,
 )
 from chainrule.ops.letters import N, Y
-from chainrule.ops.rule import OpRule, Wiring
+from chainrule.ops.places import Wiring
+from chainrule.ops.rule import OpRule
 from chainrule.shapes import Tensor
 
 Name = Callable[[str, int], Expr]

@@ -8,7 +8,8 @@ from sympy import KroneckerDelta, Sum, exp, log
 
 from chainrule.ops.differentiation import Largest
 from chainrule.ops.letters import XS, YS, I, J, K, M, N
-from chainrule.ops.rule import Arguments, Hazard, OpRule, Silencer, Wiring, numbered, tensor_argument
+from chainrule.ops.places import Arguments, Wiring, numbered, tensor_argument
+from chainrule.ops.rule import Hazard, OpRule, Silencer
 from chainrule.shapes import Tensor
 
 

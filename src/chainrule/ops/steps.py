@@ -9,7 +9,8 @@ from sympy.printing.printer import Printer
 
 from chainrule.formulas import NamedFunction
 from chainrule.ops.letters import X
-from chainrule.ops.rule import OpRule, Silencer, Wiring, optional
+from chainrule.ops.places import Wiring, optional
+from chainrule.ops.rule import OpRule, Silencer
 from chainrule.shapes import Tensor
 
 

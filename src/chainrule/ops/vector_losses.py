@@ -10,7 +10,8 @@ from sympy import Abs, Expr, Float, IndexedBase, Min, Pow, Sum, Symbol, nsimplif
 from chainrule.ops.hinges import Hinge
 from chainrule.ops.letters import AS, EPSILON, K, N, Z
 from chainrule.ops.loss_reductions import by_reduction, choosing, one_of, reduction_of, wired
-from chainrule.ops.rule import Arguments, OpRule, Silencer, Wiring, numbered
+from chainrule.ops.places import Arguments, Wiring, numbered
+from chainrule.ops.rule import OpRule, Silencer
 from chainrule.shapes import Tensor
 
 BS = IndexedBase("b", real=True)

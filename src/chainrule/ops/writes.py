@@ -11,7 +11,8 @@ import torch
 from sympy import Ne, Piecewise, Sum
 
 from chainrule.ops.letters import ALPHA, ZS, C, K, N, V, X
-from chainrule.ops.rule import Arguments, OpRule, Scalar, Silencer, Wiring, numbered
+from chainrule.ops.places import Arguments, Scalar, Wiring, numbered
+from chainrule.ops.rule import OpRule, Silencer
 from chainrule.shapes import Tensor
 
 _WRITTEN = Piecewise((V, Ne(C, 0)), (X, True), evaluate=False)
