@@ -28,7 +28,7 @@ def usage_error(error: CycloptsError, tokens: Sequence[str], commands: Sequence[
     if isinstance(error, UnknownOptionError):
         found = error.token.keyword or error.token.value
         names = list(chain.from_iterable(argument.names for argument in error.argument_collection if argument.parse))
-        if command in ("train", "record"):
+        if command in ("train", "record", "explain"):
             names += [f"--{key}" for key in (*WHOLE_KEYS, *SHORT)]
         return unknown_option(found, names, command)
     if isinstance(error, UnusedCliTokensError):
