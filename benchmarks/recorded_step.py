@@ -1,10 +1,10 @@
 """What recording a step costs: forward, backward and update with `chainrule.record` over the same step bare.
 
 All kinds of step run in this process, in turns; each round gives one ratio for each kind, and the median of the rounds
-is the figure. Beside it: the same model's forward and backward with TorchLens, gradients saved, and the memory that
-each kind needs beyond a bare step (peak resident memory of a process of its own, one step after a bare one).
+is the figure. Beside it: the same step with TorchLens, activations and gradients saved (it does not look at the
+update), and the memory that each kind needs beyond a bare step (peak resident memory of a process of its own).
 
-    pip install transformers torchlens
+    pip install ".[peers]"
     python benchmarks/recorded_step.py [ROUNDS]
 """
 
@@ -20,22 +20,26 @@ from collections.abc import Callable
 from importlib.metadata import version
 
 import torch
+import torchlens as lens
 import torchvision_kernels  # noqa: F401  # before transformers, which imports torchvision
 from torch import Tensor, nn
+from torchlens.options import CaptureOptions
 from transformers import GPT2Config, GPT2LMHeadModel, ResNetConfig, ResNetForImageClassification
 from transformers.utils import logging
 
 from chainrule.recorder import record
 
 Step = Callable[[], object]
+# Everything saved, gradients too; and torch's functions are put back after each step, for the others' sake.
+LENS = CaptureOptions(layers_to_save="all", save_grads=True, backward_ready=True, verbose=False, unwrap_when_done=True)
 KINDS = ("bare", "values", "statistics", "torchlens")
 TARGETS = {"values": 1.4, "statistics": 1.3}
 
 
 def resnet() -> tuple[nn.Module, dict[str, Tensor]]:
     """Return a ResNet-50 and a batch of four 64×64 images."""
-    model = ResNetForImageClassification(ResNetConfig(num_labels=1000))
-    return model, {"pixel_values": torch.randn(4, 3, 64, 64), "labels": torch.arange(4)}
+    model = ResNetForImageClassification(ResNetConfig())
+    return model, {"pixel_values": torch.randn(4, 3, 64, 64), "labels": torch.arange(4) % 2}
 
 
 def gpt2() -> tuple[nn.Module, dict[str, Tensor]]:
@@ -59,13 +63,12 @@ def make_step(kind: str, model: nn.Module, batch: dict[str, Tensor], optimizer: 
         return loss
 
     def torchlens() -> object:
-        import torchlens
-
-        for parameter in model.parameters():
-            parameter.grad = None
-        log = torchlens.log_forward_pass(model, input_args=[], input_kwargs=batch, layers_to_save="all", **LENS)
-        log.log_backward(log[log.output_layers[0]].activation)
-        return log
+        optimizer.zero_grad()
+        trace = lens.trace(model, input_kwargs=dict(batch), capture=LENS)
+        loss = next(op for op in (trace[name] for name in trace.output_layers) if op.shape == ())
+        trace.log_backward(loss.out)
+        optimizer.step()
+        return trace
 
     if kind == "bare":
         return bare
@@ -74,10 +77,7 @@ def make_step(kind: str, model: nn.Module, batch: dict[str, Tensor], optimizer: 
     return lambda: record(model, None, batch, optimizer=optimizer, keep=kind)  # type: ignore[arg-type]
 
 
-LENS: dict[str, object] = {}
-
-
-def time_model(name: str, rounds: int) -> dict[str, object]:
+def time_model(name: str, rounds: int) -> tuple[dict[str, float], dict[str, float]]:
     """Return the median seconds of each kind of step, and the median ratios over a bare one."""
     torch.manual_seed(0)
     model, batch = MODELS[name]()
@@ -96,13 +96,13 @@ def time_model(name: str, rounds: int) -> dict[str, object]:
         kind: statistics.median(each / bare for each, bare in zip(seconds[kind], seconds["bare"], strict=True))
         for kind in KINDS
     }
-    return {"seconds": {kind: statistics.median(each) for kind, each in seconds.items()}, "ratios": ratios}
+    return {kind: statistics.median(each) for kind, each in seconds.items()}, ratios
 
 
 def memory_of(name: str, kind: str) -> float:
     """Return the peak resident memory, in MiB, of a process that takes bare steps and then one of a kind."""
-    code = f"import runpy; runpy.run_path({__file__!r}, run_name='memory')['measure_memory']({name!r}, {kind!r})"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    command = [sys.executable, __file__, "--memory", name, kind]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     return float(done.stdout.split()[-1])
 
 
@@ -122,26 +122,27 @@ def quiet() -> None:
     """Compute on one thread, and say nothing but the figures."""
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore")
-    logging.set_verbosity_error()
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
 
 
 def main(rounds: int) -> None:
     """Print one line for each model and kind, and everything as JSON at the end."""
     quiet()
-    print(f"torch {torch.__version__}, torchlens {version('torchlens')}, transformers {version('transformers')}, 1 thread")
+    print(", ".join(f"{name} {version(name)}" for name in ("torch", "torchlens", "transformers")) + ", 1 thread")
     results = {}
     for name in MODELS:
-        result = time_model(name, rounds)
+        seconds, ratios = time_model(name, rounds)
         memory = {kind: memory_of(name, kind) for kind in KINDS}
-        results[name] = result | {"peak_mib": memory}
+        results[name] = {"seconds": seconds, "ratios": ratios, "peak_mib": memory}
         for kind in KINDS:
             target = f" (target {TARGETS[kind]})" if kind in TARGETS else ""
-            print(
-                f"{name}: {kind:10s} {result['seconds'][kind] * 1e3:8.1f} ms, {result['ratios'][kind]:6.3f} of bare"
-                f"{target}, {memory[kind] - memory['bare']:+8.1f} MiB"
-            )
+            figures = f"{seconds[kind] * 1e3:8.1f} ms, {ratios[kind]:6.3f} of bare{target}"
+            print(f"{name}: {kind:10s} {figures}, {memory[kind] - memory['bare']:+8.1f} MiB")
     print(json.dumps({"rounds": rounds, "machine": platform.machine(), "results": results}))
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 11)
+    if sys.argv[1:2] == ["--memory"]:
+        measure_memory(*sys.argv[2:])
+    else:
+        main(int(sys.argv[1]) if len(sys.argv) > 1 else 11)
