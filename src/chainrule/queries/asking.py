@@ -91,8 +91,7 @@ def why(trace: Trace, name: str | int | Value | None = None, *, question: Questi
     Raises:
         UnknownNameError: there is no such value or question.
     """
-    if question is not None and question not in _QUESTIONS:
-        raise UnknownNameError.unknown_name("question", str(question), _QUESTIONS)
+    check_question(question)
     measured = Measured(trace)
     if name is None:
         return _about_step(measured, question)
@@ -101,6 +100,16 @@ def why(trace: Trace, name: str | int | Value | None = None, *, question: Questi
         if missing:
             return Answer(f"Why has {name} no gradient?", name, tuple(missing), f"No op of this step uses {name}.")
     return _about_value(measured, trace.value(name), question)
+
+
+def check_question(question: object) -> None:
+    """Refuse a question that there is not.
+
+    Raises:
+        UnknownNameError: it is none of "zero", "huge" and "nan", nor None.
+    """
+    if question is not None and question not in _QUESTIONS:
+        raise UnknownNameError.unknown_name("question", str(question), _QUESTIONS)
 
 
 def _about_step(measured: Measured, question: Question | None) -> Answer:

@@ -19,6 +19,7 @@ _RECTIFIERS = frozenset(
     {"relu", "relu6", "threshold", "elu", "celu", "selu", "gelu", "silu", "mish", "hardswish", "softplus", "prelu"}
 )
 _BOUNDED = frozenset({"sigmoid", "tanh", "softmax", "softmin", "log_softmax", "hardsigmoid", "hardtanh", "softsign"})
+_RECURRENT = frozenset({"lstm", "gru", "rnn_tanh", "rnn_relu"})
 _DROPOUTS = frozenset({"dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout"})
 _PRODUCTS = frozenset(
     {
@@ -162,8 +163,13 @@ def cause_of(measured: Measured, op: Op, use: Use, *, is_exact: bool) -> Cause:
 def cause_of_units(measured: Measured, op: Op, use: Use, axis: int, units: Sequence[int]) -> Cause:
     """Return why an op sends nothing back to some units of its input; `axis` is the units' own."""
     value, plain = measured.trace.values[use.value], op.name.rstrip("_")
+    places = torch.tensor(units)
+    if isinstance(value.data, Tensor) and bool(
+        (value.data.index_select(axis, places.to(value.data.device)) == -torch.inf).all()
+    ):
+        return Cause("masked", f"{'its' if len(units) == 1 else 'their'} input is −∞, masked out", "note")
     for silencer, mask in silencing(measured, op, use, FLAT):
-        part = mask.index_select(axis, torch.tensor(units, device=mask.device))
+        part = mask.index_select(axis, places.to(mask.device))
         if bool(part.all()):
             code = _code_of(plain, silencer)
             whose = "its" if len(units) == 1 else "their"
@@ -368,8 +374,12 @@ def _of_numbers(measured: Measured, op: Op, use: Use, plain: str, is_exact: bool
     rule = rule_of(op)
     if rule is not None and rule.cuts:
         return Cause("flat", f"{op.name} is a staircase, flat between its jumps: its derivative is 0 everywhere")
-    size = measured.data(measured.trace.values[use.value])
+    value = measured.trace.values[use.value]
+    size = measured.data(value)
     evidence = _range(measured, use)
+    if plain in _RECURRENT and "weight_hh" in name_of(value):
+        words = "the states that it multiplies and that the loss can see are the initial ones, which are 0"
+        return Cause("zero-input", words, "warning")
     if plain in _RECTIFIERS and size is not None and size.highest <= 0:
         return Cause("dead-units", "its input is negative, where it is flat", "error", evidence)
     if plain in _RECTIFIERS or plain in _BOUNDED or plain.startswith("clamp"):

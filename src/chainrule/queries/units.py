@@ -74,8 +74,8 @@ def explain_inputs(measured: Measured, value: Value) -> list[Finding]:
     if not dead:
         return []
     claim = (
-        f"{len(dead)} of {gradient.shape[1]} columns of {name_of(value)} get no gradient: these inputs of {call_of(op)} "
-        f"({name_of(given)}) are 0 on every sample."
+        f"{len(dead)} of {gradient.shape[1]} columns of {name_of(value)} get no gradient: these inputs of "
+        f"{call_of(op)}, in {name_of(given)}, are 0 on every sample."
     )
     evidence = evidence_of(op, columns=_numbers(tuple(dead)), silent=len(dead), of=gradient.shape[1])
     remedy = "A weight learns nothing from inputs of 0; look at what makes them, if they should not be."

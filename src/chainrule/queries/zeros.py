@@ -141,17 +141,15 @@ def cancelling_op(measured: Measured, value: Value) -> Op | None:
     users = [(use, op) for use, op in measured.users(value) if use.sent]
     if len(users) != 1:
         return None
-    (_, op), made, below = users[0], measured.made(users[0][1]), measured.adjoint(value)
-    adjoint = made[0].adjoint if made else None
-    if (
-        below is None
-        or below.norm == 0.0
-        or not isinstance(adjoint, Tensor)
-        or len(value.shape) > 1
-        or adjoint.numel() <= math.prod(value.shape)
-    ):
+    op, below, count = users[0][1], measured.adjoint(value), max(math.prod(value.shape), 1)
+    made = measured.made(op)
+    above = measured.adjoint(made[0]) if made else None
+    if below is None or above is None or below.norm == 0.0 or len(value.shape) > 1 or above.count <= count:
         return None
-    return op if below.largest <= CANCELLED * float(adjoint.abs().sum()) / max(math.prod(value.shape), 1) else None
+    adjoint = made[0].adjoint
+    if not isinstance(adjoint, Tensor):
+        return op if below.norm <= CANCELLED * above.norm else None
+    return op if below.largest <= CANCELLED * float(adjoint.abs().sum()) / count else None
 
 
 def _zero_finding(measured: Measured, group: list[tuple[Cut, list[Value]]]) -> Finding:

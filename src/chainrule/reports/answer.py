@@ -65,7 +65,7 @@ def _path(path: tuple[PathStep, ...]) -> Iterator[Block]:
     columns = (
         Column("op"),
         Column("sends to"),
-        Column("|adjoint| above", ".3g"),
+        Column("|adjoint|", ".3g"),
         Column("|sent|", ".3g"),
         Column("factor", ".3g"),
     )
