@@ -222,6 +222,33 @@ def test_there_is_no_adjoint_where_no_path_leads_to_the_loss() -> None:
     assert adjoint_of(trace, trace.value("input")) is None
 
 
+def test_a_view_that_was_overwritten_without_a_gradient_is_refused_and_not_left_out() -> None:
+    class Stale(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(2))
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = x * 3.0
+            row = y[0]
+            y.mul_(2)
+            return self.weight * row + y[1] * self.weight
+
+    trace = record(Stale(), torch.sum, torch.ones(2, 2))
+    with pytest.raises(RunAgainError) as raised:
+        adjoint_of(trace, trace.value("input"))
+    assert (
+        str(raised.value)
+        == """\
+The adjoint of input cannot be computed.
+constant is a view of a value on the way that was overwritten in place, and without a gradient nothing says how they \
+belong together.
+Record the step with inputs and parameters that require gradients."""
+    )
+    followed = record(Stale(), torch.sum, torch.ones(2, 2, requires_grad=True))
+    assert adjoint_of(followed, followed.value("input")).tolist() == [[6.0, 6.0], [6.0, 6.0]]
+
+
 def test_without_a_backward_pass_adjoints_start_at_the_loss() -> None:
     frozen = nn.Linear(2, 1).double().requires_grad_(False)
     trace = record(frozen, torch.sum, torch.ones(3, 2, dtype=torch.float64))
@@ -307,7 +334,7 @@ def test_opaque_ops_say_why_they_cannot_be_run_again() -> None:
         error_of(trace, op)
         == """\
 The op RecursiveScriptModule cannot be run again.
-  where: RecursiveScriptModule
+  where: RecursiveScriptModule in 0
 It is a torch.jit module, which runs outside of Python: only what enters and leaves it is seen."""
     )
 

@@ -20,7 +20,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from chainrule.queries.calling import arguments_of, call_again, function_of
 from chainrule.queries.recorded import RunAgainError, data_of, is_smooth, not_kept, where_of
-from chainrule.queries.written_views import formers
+from chainrule.queries.written_views import formers, memory_of
 from chainrule.shapes import Tensor
 from chainrule.trace import Missing, Op, Trace, Value
 
@@ -238,6 +238,7 @@ class Adjoints:
             self._computed[value.id] = torch.ones_like(data_of(trace, value.id))
             return
         open_values, ops = self._ahead_of(value)
+        self._refuse_stale_views(value, open_values)
         totals: dict[int, Tensor] = {}
         for number in sorted(ops, reverse=True):  # ops stand in the order in which they ran
             op = trace.ops[number]
@@ -252,6 +253,21 @@ class Adjoints:
                 totals[taken] = totals[taken] + part if taken in totals else part
         for number in open_values:
             self._computed[number] = totals.get(number)
+
+    def _refuse_stale_views(self, value: Value, open_values: set[int]) -> None:
+        """Refuse a way that leads through a view of what was overwritten: without autograd, nothing joins the two."""
+        values = self._trace.values
+        tensors = [values[number].data for number in open_values if values[number].producer is not None]
+        memories = {memory_of(tensor) for tensor in tensors if isinstance(tensor, Tensor)}
+        for other in values:
+            is_loose = other.kind == "constant" and other.producer is None and isinstance(other.data, Tensor)
+            if is_loose and isinstance(other.data, Tensor) and memory_of(other.data) in memories:
+                raise RunAgainError(
+                    what=f"The adjoint of {value.name} cannot be computed.",
+                    cause=f"{other.name} is a view of a value on the way that was overwritten in place, and without a "
+                    "gradient nothing says how they belong together.",
+                    next_step="Record the step with inputs and parameters that require gradients.",
+                )
 
     def _outside(self, value: Value) -> Tensor | None:
         if value.id in self._computed:

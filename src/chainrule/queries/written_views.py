@@ -22,7 +22,7 @@ def view_again(trace: Trace, op: Op, replaced: Mapping[int, Tensor]) -> Tensor:
     view = data_of(trace, output, asked_by=where_of(op))
     if len(bases) == 1 and op.run is None:
         base = data_of(trace, bases[0], asked_by=where_of(op))
-        if _memory(base) == _memory(view) and base.dtype == view.dtype:
+        if memory_of(base) == memory_of(view) and base.dtype == view.dtype:
             given = replaced.get(bases[0])
             return _viewed(op, as_recorded(trace, op, bases[0]) if given is None else given, base, view)
     raise RunAgainError(what=f"The op {op.name} cannot be run again.", where=where_of(op), cause=op.opaque)
@@ -89,7 +89,7 @@ def _former_of(trace: Trace, op: Op, view: Tensor, after: Tensor) -> int | None:
         if (
             isinstance(data, Tensor)
             and data.layout is torch.strided
-            and _memory(data) == _memory(view)
+            and memory_of(data) == memory_of(view)
             and data.storage_offset() == after.storage_offset()
             and data.size() == after.size()
             and data.stride() == after.stride()
@@ -99,5 +99,8 @@ def _former_of(trace: Trace, op: Op, view: Tensor, after: Tensor) -> int | None:
     return None
 
 
-def _memory(tensor: Tensor) -> int:
+def memory_of(tensor: Tensor) -> int:
+    """Return a number for the memory that a tensor lies in, while it lives; 0 for tensors that are not strided."""
+    if tensor.layout is not torch.strided:
+        return 0
     return int(tensor.untyped_storage()._cdata)
