@@ -10,6 +10,7 @@ update), and the memory that each kind needs beyond a bare step (peak resident m
 
 import json
 import platform
+import re
 import resource
 import statistics
 import subprocess
@@ -18,6 +19,7 @@ import time
 import warnings
 from collections.abc import Callable
 from importlib.metadata import version
+from pathlib import Path
 
 import torch
 import torchlens as lens
@@ -115,7 +117,16 @@ def measure_memory(name: str, kind: str) -> None:
     for each in ("bare", "bare", kind):
         kept = make_step(each, model, batch, optimizer)()
         del kept
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    print(peak_mib())
+
+
+def peak_mib() -> float:
+    """Return this process's peak resident memory in MiB."""
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux's ru_maxrss counts what the parent had before this process became its own program
+        return int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text())[1]) / 1024  # type: ignore[index]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 1024
 
 
 def quiet() -> None:
