@@ -24,6 +24,8 @@ class Case:
         exact_only: leave the finite differences out, for a call at a kink.
         tolerance: relative, of the values.
         slope_tolerance: relative, of the derivatives.
+        steepest: the largest that a derivative can be, where that is more than 1; the thresholds of silencers refer
+            to it.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Case:
     exact_only: bool = False
     tolerance: float = 1e-12
     slope_tolerance: float = 1e-10
+    steepest: float = 1.0
 
     def output(self, **changed: torch.Tensor) -> torch.Tensor:
         made = self.call(**{**self.arguments, **changed})

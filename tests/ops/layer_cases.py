@@ -254,6 +254,7 @@ ATTENTION = [
         "scaled_dot_product_attention",
         attend,
         {"query": normal(3, 2), "key": 40 * normal(4, 2, seed=1), "value": normal(4, 2, seed=2)},
+        steepest=40.0,  # in proportion to the keys
     ),
 ]
 

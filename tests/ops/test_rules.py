@@ -4,6 +4,7 @@ from torch.autograd.functional import jacobian
 
 from chainrule.ops import RULES, OpRule, rule_for
 from chainrule.ops.places import argument_value, flat
+from chainrule.ops.rule import THRESHOLD
 
 from .cases import CASES as PLAIN_CASES
 from .cases import Case
@@ -128,15 +129,15 @@ def silenced(case: Case) -> list[tuple[str, torch.Tensor]]:
     return list(found.items())
 
 
-@pytest.mark.parametrize("case", PLAIN_CASES, ids=str)
+@each_case
 def test_silencers_find_where_the_derivative_is_small(case: Case) -> None:
     for argument, mask in silenced(case):
         sizes = column_sizes(case, argument)
-        largest = max(1.0, float(sizes.max()))  # of the derivative; the threshold of the masks is 1e-3
-        assert not mask.any() or sizes[mask].max() <= 1.01e-3 * largest
+        largest = max(case.steepest, float(sizes.max()))
+        assert not mask.any() or sizes[mask].max() <= 1.01 * THRESHOLD * largest
 
 
-@pytest.mark.parametrize("case", PLAIN_CASES, ids=str)
+@each_case
 def test_silencers_find_every_derivative_that_is_zero(case: Case) -> None:
     rule = chosen(case)
     if rule.cuts or isinstance(case.call(**case.arguments), tuple | list):  # another output may carry the element
@@ -148,3 +149,13 @@ def test_silencers_find_every_derivative_that_is_zero(case: Case) -> None:
         zero = column_sizes(case, argument) == 0
         unexplained = zero & ~masks.get(argument, torch.zeros_like(zero))
         assert not unexplained.any(), (argument, unexplained)
+
+
+@each_case
+def test_hazards_are_only_where_something_is_not_finite(case: Case) -> None:
+    output = case.output()
+    for hazard in chosen(case).hazards:
+        if hazard.argument not in differentiable(case) or not hazard.mask(case.arguments, output).any():
+            continue
+        found = output if hazard.hits == "forward" else autograd_jacobian(case, hazard.argument)
+        assert not found.isfinite().all(), hazard.name

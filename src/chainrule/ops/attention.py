@@ -13,7 +13,7 @@ from sympy import Expr, IndexedBase, Sum, Symbol, exp
 
 from chainrule.ops.differentiation import Largest
 from chainrule.ops.letters import AS, C, J, L, M, N, Y
-from chainrule.ops.places import Arguments, Wiring, numbered
+from chainrule.ops.places import Arguments, Wiring, for_all_uses, numbered
 from chainrule.ops.rule import OpRule, Silencer
 from chainrule.shapes import Tensor
 
@@ -110,24 +110,69 @@ def _mixed(shift: Expr | int) -> Expr:
     return Sum(exp(_score(J) - shift) * VALUE[J], (J, 1, N)) / over
 
 
-def _most(arguments: Arguments) -> Tensor:
-    """Return the largest share that any query takes of each key, for the key's own heads and batch."""
+def _shares_of(arguments: Arguments) -> Tensor:
+    """Return the shares (..., queries, keys) of a call."""
     query, key = arguments["query"], arguments["key"]
-    shares = _shares(query, key, arguments.get("attn_mask"), arguments.get("is_causal", False), arguments.get("scale"))
-    most = shares.amax(-2)
-    if key.dim() > 2 and most.dim() > 1 and most.shape[-2] != key.shape[-3]:
-        most = most.reshape(*most.shape[:-2], key.shape[-3], -1, most.shape[-1]).amax(-2)
-    return most.unsqueeze(-1)
+    return _shares(query, key, arguments.get("attn_mask"), arguments.get("is_causal", False), arguments.get("scale"))
 
 
-def _is_masked(arguments: Arguments, output: Tensor, threshold: float) -> Tensor:
-    return _most(arguments) <= threshold
+def _for_heads_of(found: Tensor, key: Tensor) -> Tensor:
+    """Return the largest of what holds for each head of the queries, for the heads of the keys, which may be fewer."""
+    if key.dim() > 2 and found.shape[-3] != key.shape[-3]:
+        found = found.reshape(*found.shape[:-3], key.shape[-3], -1, *found.shape[-2:]).amax(-3)
+    return found.sum_to_size(key.shape[:-2] + found.shape[-2:])
+
+
+def _in_heads_of(tensor: Tensor, query: Tensor) -> Tensor:
+    """Return keys or values in float64, repeated for each head of the queries."""
+    tensor = tensor.detach().to(torch.float64)
+    if tensor.dim() > 2 and tensor.shape[-3] not in (1, query.shape[-3]):
+        tensor = tensor.repeat_interleave(query.shape[-3] // tensor.shape[-3], -3)
+    return tensor
+
+
+def _range(tensor: Tensor) -> Tensor:
+    """Return how far the keys or values are apart, in each feature: (..., 1, features)."""
+    return tensor.amax(-2, keepdim=True) - tensor.amin(-2, keepdim=True)
+
+
+def _is_not_taken(arguments: Arguments, output: Tensor, threshold: float) -> Tensor:
+    return _for_heads_of(_shares_of(arguments).amax(-2).unsqueeze(-1), arguments["key"]) <= threshold
+
+
+def _pulls(arguments: Arguments, output: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the largest |∂y/∂s[j]| = p[j]·|v[j] − y| over the features, and the largest that it can be.
+
+    The latter is a quarter of the range of v. Shapes: (..., queries, keys) and (..., 1, 1).
+    """
+    value = _in_heads_of(arguments["value"], arguments["query"])
+    batch = output.shape[:-2]
+    value = value.expand(*batch, *value.shape[-2:])
+    gaps = torch.cdist(output.detach().to(torch.float64), value, p=math.inf)
+    return _shares_of(arguments) * gaps, _range(value).amax(-1, keepdim=True) / 4
+
+
+def _is_flat_for_key(arguments: Arguments, output: Tensor, threshold: float) -> Tensor:
+    pulls, most = _pulls(arguments, output)
+    query = arguments["query"].detach().to(torch.float64).abs()
+    # Two bounds of the largest product over the queries; both are 0 only where it is.
+    bound = torch.minimum(pulls.transpose(-1, -2) @ query, pulls.amax(-2).unsqueeze(-1) * query.amax(-2, keepdim=True))
+    is_more = bound > threshold * most * query.amax(-2, keepdim=True)
+    return _for_heads_of(is_more.to(torch.float64), arguments["key"]) == 0
 
 
 def _is_decided(arguments: Arguments, output: Tensor, threshold: float) -> Tensor:
-    query, key = arguments["query"], arguments["key"]
-    shares = _shares(query, key, arguments.get("attn_mask"), arguments.get("is_causal", False), arguments.get("scale"))
-    return (shares.amax(-1) >= 1 - threshold).unsqueeze(-1)
+    # ∂y/∂q = c·(mean of v·k − mean of v · mean of k), with the shares as weights: at most the product of the spreads.
+    shares = _shares_of(arguments)
+    value, key = (_in_heads_of(arguments[name], arguments["query"]) for name in ("value", "key"))
+    spreads = [((shares @ part**2) - (shares @ part) ** 2).clamp(min=0.0).sqrt() for part in (value, key)]
+    bound = spreads[0].amax(-1, keepdim=True) * spreads[1]
+    return bound <= threshold * _range(value).amax(-1, keepdim=True) * _range(key) / 4
+
+
+def _is_flat_for_mask(arguments: Arguments, output: Tensor, threshold: float) -> Tensor:
+    pulls, most = _pulls(arguments, output)
+    return for_all_uses(pulls <= threshold * most, arguments["attn_mask"], pulls)
 
 
 def _has_no_key(arguments: Arguments, output: Tensor, threshold: float) -> Tensor:
@@ -139,10 +184,13 @@ def _has_no_key(arguments: Arguments, output: Tensor, threshold: float) -> Tenso
 _SHIFT = Largest(_score(SHIFTED), SHIFTED, N)
 _WORDS = "masked, or so unlike every query that none takes anything of it"
 _SILENCERS = (
-    Silencer("masked key", _WORDS, "key", _is_masked),
-    Silencer("masked value", _WORDS, "value", _is_masked),
+    Silencer("masked key", f"{_WORDS}, or the only one that its queries take", "key", _is_flat_for_key),
+    Silencer("masked value", _WORDS, "value", _is_not_taken),
     Silencer("decided query", "so sure of one key that the softmax is flat (saturated)", "query", _is_decided),
     Silencer("fully masked query", "allowed no key at all, so that its output is 0", "query", _has_no_key),
+)
+_OF_MASK = Silencer(
+    "masked score", "added to a score of which nothing, or everything, is taken", "attn_mask", _is_flat_for_mask
 )
 _SLOTS = {"query": QUERY[FEATURE], "key": KEY[J, FEATURE], "value": VALUE[J]}
 _SCHOOL = {
@@ -159,7 +207,7 @@ def _choose(arguments: Arguments) -> OpRule:
     return _WITH_ADDED if mask is not None and mask.is_floating_point() else _ATTENTION
 
 
-def _rule(slots: Mapping[str, Expr], school: Mapping[str, Expr]) -> OpRule:
+def _rule(slots: Mapping[str, Expr], school: Mapping[str, Expr], *more: Silencer) -> OpRule:
     return OpRule(
         "scaled_dot_product_attention",
         _mixed(0),
@@ -168,7 +216,7 @@ def _rule(slots: Mapping[str, Expr], school: Mapping[str, Expr]) -> OpRule:
         stable=_mixed(_SHIFT),
         choose=_choose,
         school=school,
-        silencers=_SILENCERS,
+        silencers=(*_SILENCERS, *more),
         note="p[j] = e^s[j]/Σₜ e^s[t] is the share of key j, with the scores s[j] = c·Σ_d q[d]·k[j,d] + a[j]; "
         "a[j] is 0, the mask's number, or −∞ where the key is masked.",
     )
@@ -182,6 +230,6 @@ _RANDOM = OpRule(
     note="With dropout, the shares p[j] are dropped at random inside of the op, and the mask cannot be seen.",
 )
 _ATTENTION = _rule(_SLOTS, _SCHOOL)
-_WITH_ADDED = _rule({**_SLOTS, "attn_mask": AS[J]}, {**_SCHOOL, "attn_mask": SHARE[M] * (VALUE[M] - Y)})
+_WITH_ADDED = _rule({**_SLOTS, "attn_mask": AS[J]}, {**_SCHOOL, "attn_mask": SHARE[M] * (VALUE[M] - Y)}, _OF_MASK)
 
 ATTENTION: tuple[OpRule, ...] = (_ATTENTION,)

@@ -145,6 +145,25 @@ def _ignored(arguments: Arguments, output: Tensor, threshold: float) -> Tensor:
     return is_ignored.unsqueeze(1 if scores.dim() > 1 else 0)
 
 
+def _class_has_no_weight(arguments: Arguments, output: Tensor, threshold: float) -> Tensor:
+    target, weight = arguments["target"], arguments.get("weight")
+    if weight is None or target.is_floating_point():
+        return torch.zeros((), dtype=torch.bool)
+    _, weights, counts = _class_facts(arguments["input"], target, weight, arguments.get("ignore_index", -100))
+    has_none = (weights == 0) & counts
+    # Smoothing wants a little of the other classes too, each with its own weight.
+    is_smooth = bool(arguments.get("label_smoothing", 0.0)) and bool(weight.any())
+    return (has_none & (not is_smooth)).reshape(target.shape).unsqueeze(1 if arguments["input"].dim() > 1 else 0)
+
+
+def _own_class_impossible(arguments: Arguments, output: Tensor) -> Tensor:
+    scores, target = arguments["input"].detach(), arguments["target"]
+    if target.is_floating_point():
+        return torch.zeros((), dtype=torch.bool)
+    found: Tensor = scores.isneginf() & ~_other_class(arguments, output, 0.0) & ~_ignored(arguments, output, 0.0)
+    return found
+
+
 def _other_class(arguments: Arguments, output: Tensor, threshold: float) -> Tensor:
     scores, target = arguments["input"], arguments["target"]
     axis = 1 if scores.dim() > 1 else 0
@@ -170,6 +189,10 @@ def _all_ignored(arguments: Arguments, output: Tensor) -> Tensor:
 
 
 _IGNORED = Silencer("ignored", "of a sample whose target is ignore_index", "input", _ignored)
+_NO_WEIGHT = Silencer("weight 0", "of a sample whose class has a weight of 0", "input", _class_has_no_weight)
+_IMPOSSIBLE = Hazard(
+    "log of 0", "−∞ for the sample's own class, whose probability is then 0", "input", "forward", _own_class_impossible
+)
 _OTHER = Silencer("another class", "of a class that is not the sample's own", "input", _other_class)
 _RIGHT = Silencer("already right", "already so near to its target that p − t is about 0", "input", _already_right)
 _NOTHING_LEFT = Hazard(
@@ -189,7 +212,7 @@ _NLL = by_reduction(
     {"input": X},
     _nll,
     note="x is the log-probability of the sample's own class. After log_softmax, the two slopes make p − t.",
-    silencers=(_IGNORED, _OTHER),
+    silencers=(_IGNORED, _OTHER, _NO_WEIGHT),
     hazards=(_NOTHING_LEFT,),
 )
 _NLL_WEIGHTED = by_reduction(
@@ -200,7 +223,7 @@ _NLL_WEIGHTED = by_reduction(
     letters=(C,),
     divisor=_ALL_WEIGHTS,
     note="c is the weight of the sample's own class, 0 for an ignored sample.",
-    silencers=(_IGNORED, _OTHER),
+    silencers=(_IGNORED, _OTHER, _NO_WEIGHT),
     hazards=(_NOTHING_LEFT,),
 )
 
@@ -220,8 +243,8 @@ _HARD = by_reduction(
     school={"input": _LESS_TARGET},
     stable=_SHIFTED_LOG_OF_SUM - XS[CLASS],
     note="t is the sample's class, p the softmax of x. The slope is p − t: the prediction less the target.",
-    silencers=(_IGNORED, _RIGHT),
-    hazards=(_NOTHING_LEFT,),
+    silencers=(_IGNORED, _RIGHT, _NO_WEIGHT),
+    hazards=(_NOTHING_LEFT, _IMPOSSIBLE),
 )
 _HARD_WEIGHTED = by_reduction(
     "cross_entropy",
@@ -233,8 +256,8 @@ _HARD_WEIGHTED = by_reduction(
     school={"input": C * _LESS_TARGET},
     stable=C * (_SHIFTED_LOG_OF_SUM - XS[CLASS]),
     note="t is the sample's class, c the weight of that class, 0 for an ignored sample; p is the softmax of x.",
-    silencers=(_IGNORED, _RIGHT),
-    hazards=(_NOTHING_LEFT,),
+    silencers=(_IGNORED, _RIGHT, _NO_WEIGHT),
+    hazards=(_NOTHING_LEFT, _IMPOSSIBLE),
 )
 _SMOOTHED = by_reduction(
     "cross_entropy",
@@ -246,8 +269,8 @@ _SMOOTHED = by_reduction(
     stable=Sum(AS[K] * (_SHIFTED_LOG_OF_SUM - XS[K]), (K, 1, N)),
     note="a is the smoothed target times the weight of the class, 0 for an ignored sample; s is the sum of the "
     "weights of the samples' own classes.",
-    silencers=(_IGNORED, _RIGHT),
-    hazards=(_NOTHING_LEFT,),
+    silencers=(_IGNORED, _RIGHT, _NO_WEIGHT),
+    hazards=(_NOTHING_LEFT, _IMPOSSIBLE),
 )
 _SOFT = by_reduction(
     "cross_entropy",
@@ -257,8 +280,8 @@ _SOFT = by_reduction(
     letters=(SHARE[K],),
     stable=Sum(ZS[K] * (_SHIFTED_LOG_OF_SUM - XS[K]), (K, 1, N)),
     note="z is the target, a probability for every class. Where those sum to 1, the slope is p − z.",
-    silencers=(_IGNORED, _RIGHT),
-    hazards=(_NOTHING_LEFT,),
+    silencers=(_IGNORED, _RIGHT, _NO_WEIGHT),
+    hazards=(_NOTHING_LEFT, _IMPOSSIBLE),
 )
 _WANTED = CS[K] * ((1 - ALPHA) * ZS[K] + ALPHA / CLASSES)
 _SOFT_WEIGHTED = by_reduction(
@@ -269,8 +292,8 @@ _SOFT_WEIGHTED = by_reduction(
     letters=(CS[K], SHARE[K]),
     stable=Sum(_WANTED * (_SHIFTED_LOG_OF_SUM - XS[K]), (K, 1, N)),
     note="z is the target, c the weight of a class, α label_smoothing and n_c the number of classes.",
-    silencers=(_IGNORED, _RIGHT),
-    hazards=(_NOTHING_LEFT,),
+    silencers=(_IGNORED, _RIGHT, _NO_WEIGHT),
+    hazards=(_NOTHING_LEFT, _IMPOSSIBLE),
 )
 
 
@@ -324,12 +347,21 @@ def _choose_multi_margin(arguments: Arguments) -> OpRule:
     return (_MULTI_MARGIN_SQUARED if arguments.get("p", 1) == 2 else _MULTI_MARGIN)[reduction_of(arguments)]
 
 
+def _labels_met(arguments: Arguments, output: Tensor, threshold: float) -> Tensor:
+    scores, weight = arguments["input"].detach(), arguments.get("weight")
+    slopes: Tensor = torch.sigmoid(scores) - arguments["target"]
+    return (slopes if weight is None else slopes * (weight != 0)).abs() <= threshold
+
+
 _MULTILABEL = by_reduction(
     "multilabel_soft_margin_loss",
     Sum(CS[K] * (Softplus(XS[K]) - ZS[K] * XS[K]), (K, 1, N)) / CLASSES,
     _BOTH,
     _multilabel,
     letters=(CS[K],),
+    silencers=(
+        Silencer("already right", "already so near to its target that σ(x) − t is about 0", "input", _labels_met),
+    ),
     note="The sum over k runs over the n_c classes; c is the weight of a class, 1 unless it is given.",
 )
 

@@ -4,11 +4,15 @@ The sum runs over the channels of the output's group and the places of the kerne
 """
 # ruff: noqa: A002  # the parameters of a wiring bear torch's own names
 
+import warnings
+
+import torch.nn.functional as F  # noqa: N812
 from sympy import Sum
 
 from chainrule.ops.letters import WS, XS, B, K, N
-from chainrule.ops.places import Wiring, aligned, numbered
-from chainrule.ops.rule import OpRule
+from chainrule.ops.places import Arguments, Wiring, aligned, numbered
+from chainrule.ops.products import zero_factors
+from chainrule.ops.rule import OpRule, Silencer
 from chainrule.ops.windows import Sizes, in_planes, joined, plane_count, sliding, spread, spreading
 from chainrule.shapes import Tensor
 
@@ -85,6 +89,18 @@ def _wiring(output: Tensor, taken: Tensor, weights: Tensor, bias: Tensor | None,
     return Wiring(places)
 
 
+def _silencers(name: str) -> tuple[Silencer, ...]:
+    convolve = getattr(F, name)
+
+    def compute(sizes: Arguments) -> Tensor:
+        settings = {key: value for key, value in sizes.items() if key not in ("input", "weight", "bias")}
+        with warnings.catch_warnings(action="ignore"):  # torch's advice on padding="same", which the op gave already
+            result: Tensor = convolve(sizes["input"], sizes["weight"], None, **settings)
+        return result
+
+    return tuple(zero_factors(argument, compute) for argument in ("input", "weight"))
+
+
 _SUM = Sum(XS[K] * WS[K], (K, 1, N)) + B
 _SLOTS = {"input": XS[K], "weight": WS[K], "bias": B}
 _NOTE = "k runs over the channels of the group and the places of the kernel; x is 0 in the padding."
@@ -94,10 +110,11 @@ _TRANSPOSED_NOTE = (
 )
 
 
-CONVOLUTION: tuple[OpRule, ...] = (
-    *(OpRule(f"conv{axes}d", _SUM, _SLOTS, _convolve, note=_NOTE) for axes in (1, 2, 3)),
-    *(
-        OpRule(f"conv_transpose{axes}d", _SUM, _SLOTS, _convolve_transposed, note=_TRANSPOSED_NOTE)
-        for axes in (1, 2, 3)
-    ),
+CONVOLUTION: tuple[OpRule, ...] = tuple(
+    OpRule(name, _SUM, _SLOTS, wire, silencers=_silencers(name), note=note)
+    for kind, wire, note in (
+        ("conv", _convolve, _NOTE),
+        ("conv_transpose", _convolve_transposed, _TRANSPOSED_NOTE),
+    )
+    for name in (f"{kind}1d", f"{kind}2d", f"{kind}3d")
 )

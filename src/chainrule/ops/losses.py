@@ -5,7 +5,8 @@ logarithm of 0, it stops at −100, and slopes stop at 10¹²; the formulas do n
 """
 # ruff: noqa: A002  # the parameters of a wiring bear torch's own names
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from sympy import Abs, Expr, Piecewise, Sum, Symbol, exp, log, pi
@@ -22,7 +23,7 @@ from chainrule.ops.loss_reductions import (
     reduction_of,
     wired,
 )
-from chainrule.ops.places import Arguments, Wiring, numbered
+from chainrule.ops.places import Arguments, Wiring, for_all_uses, numbered
 from chainrule.ops.rule import Hazard, Mask, OpRule, Silencer
 from chainrule.shapes import Tensor
 
@@ -190,25 +191,65 @@ def _ranking(
     return _one_by_one(how, {"input1": input1, "input2": input2}, {Z: target, MARGIN: margin})
 
 
+def _silencers(name: str, words: str, find: Mask, *arguments: str) -> tuple[Silencer, ...]:
+    """Return a silencer of each argument, from a condition on the elements that are compared."""
+
+    def of_uses(argument: str) -> Mask:
+        def mask(arguments: Arguments, output: Tensor, threshold: float) -> Tensor:
+            found = find(arguments, output, threshold)
+            return for_all_uses(found, arguments[argument], found)
+
+        return mask
+
+    return tuple(Silencer(name, words, argument, of_uses(argument)) for argument in arguments)
+
+
+def _gap(arguments: Arguments) -> Tensor:
+    gap: Tensor = (arguments["input"].detach() - arguments["target"].detach()).abs()
+    return gap
+
+
+def _right(words: str, is_right: Callable[[Arguments, float], Tensor]) -> tuple[Silencer, ...]:
+    return _silencers("already right", words, lambda arguments, _, share: is_right(arguments, share), *_PAIR)
+
+
+def _no_weight(arguments: Arguments, output: Tensor, threshold: float) -> Tensor:
+    is_zero: Tensor = arguments["weight"] == 0 if arguments.get("weight") is not None else torch.tensor(False)
+    return is_zero.broadcast_to(_gap(arguments).shape)
+
+
 _DIFFERENCE = X - Z
 _SIZE = Abs(_DIFFERENCE)
 _SQUARE = _DIFFERENCE**2
 _HUBER = Piecewise((_SQUARE / 2, _SIZE <= DELTA), (DELTA * (_SIZE - DELTA / 2), True))
 
-_MSE = by_reduction("mse_loss", _SQUARE, _PAIR, _pair)
-_MSE_WEIGHTED = by_reduction("mse_loss", C * _SQUARE, _PAIR, _pair, letters=(C,), divisor=_ALL_WEIGHTS)
-_L1 = by_reduction("l1_loss", _SIZE, _PAIR, _pair)
-_L1_WEIGHTED = by_reduction("l1_loss", C * _SIZE, _PAIR, _pair, letters=(C,), divisor=_ALL_WEIGHTS)
-_HUBERS = by_reduction("huber_loss", _HUBER, _PAIR, _huber, note="Further away than δ the slope is constant, ±δ.")
-_HUBERS_WEIGHTED = by_reduction("huber_loss", C * _HUBER, _PAIR, _huber, letters=(C,))
+_NO_WEIGHT = _silencers("weight 0", "given a weight of 0", _no_weight, *_PAIR)
+_EQUAL = "equal to what it is compared with, where the loss is flat"
+_AT_TARGET = _right(_EQUAL, lambda arguments, _: _gap(arguments) == 0)
+_AT_KINK = _right("equal to what it is compared with, where PyTorch takes the slope to be 0", lambda a, _: _gap(a) == 0)
+_NEAR_DELTA = _right(_EQUAL, lambda arguments, share: _gap(arguments) <= share * arguments.get("delta", 1.0))
+_NEAR_BETA = _right(_EQUAL, lambda arguments, share: _gap(arguments) <= share * arguments.get("beta", 1.0))
+_WEIGHTED: Mapping[str, Any] = {"letters": (C,), "divisor": _ALL_WEIGHTS}
+_MSE = by_reduction("mse_loss", _SQUARE, _PAIR, _pair, silencers=_AT_TARGET)
+_MSE_WEIGHTED = by_reduction("mse_loss", C * _SQUARE, _PAIR, _pair, silencers=(*_AT_TARGET, *_NO_WEIGHT), **_WEIGHTED)
+_L1 = by_reduction("l1_loss", _SIZE, _PAIR, _pair, silencers=_AT_KINK)
+_L1_WEIGHTED = by_reduction("l1_loss", C * _SIZE, _PAIR, _pair, silencers=(*_AT_KINK, *_NO_WEIGHT), **_WEIGHTED)
+_FAR = "Further away than δ the slope is constant, ±δ."
+_HUBERS = by_reduction("huber_loss", _HUBER, _PAIR, _huber, silencers=_NEAR_DELTA, note=_FAR)
+_HUBERS_WEIGHTED = by_reduction(
+    "huber_loss", C * _HUBER, _PAIR, _huber, letters=(C,), silencers=(*_NEAR_DELTA, *_NO_WEIGHT), note=_FAR
+)
 _SMOOTH = by_reduction(
     "smooth_l1_loss",
     Piecewise((_SQUARE / (2 * BETA), _SIZE < BETA), (_SIZE - BETA / 2, True)),
     _PAIR,
     _smooth_l1,
+    silencers=_NEAR_BETA,
     note="Further away than β the slope is constant, ±1.",
 )
-_SMOOTH_L1 = by_reduction("smooth_l1_loss", _SIZE, _PAIR, _smooth_l1, note="With β = 0 it is the absolute error.")
+_SMOOTH_L1 = by_reduction(
+    "smooth_l1_loss", _SIZE, _PAIR, _smooth_l1, silencers=_AT_KINK, note="With β = 0 it is the absolute error."
+)
 
 
 def _weighted(plain: Mapping[str, OpRule], weighted: Mapping[str, OpRule]) -> OpRule:
@@ -219,11 +260,15 @@ def _weighted(plain: Mapping[str, OpRule], weighted: Mapping[str, OpRule]) -> Op
 
 
 def _is_certain(arguments: Arguments, output: Tensor, threshold: float) -> Tensor:
-    difference: Tensor = torch.sigmoid(arguments["input"].detach()) - arguments["target"]
+    target, weight = arguments["target"], arguments.get("pos_weight")
+    above = target if weight is None else target * weight
+    chance = torch.sigmoid(arguments["input"].detach())
+    difference: Tensor = chance * (above - target + 1) - above
     return difference.abs() <= threshold
 
 
 _CERTAIN = Silencer("already right", "already so near to its target that σ(x) − t is about 0", "input", _is_certain)
+_NO_INPUT_WEIGHT = _silencers("weight 0", "given a weight of 0", _no_weight, "input")
 _ENDS = Hazard(
     "log of 0",
     "0 or 1, where the logarithm is cut off at −100 and the slope reaches 10¹² (infinite in float16)",
@@ -238,6 +283,7 @@ _BINARY = by_reduction(
     _binary,
     letters=(C,),
     school={"input": C * (X - Z) / (X * (1 - X))},
+    silencers=(*_silencers("already right", _EQUAL, lambda a, _, __: _gap(a) == 0, "input"), *_NO_INPUT_WEIGHT),
     hazards=(_ENDS,),
     note="c is the weight of the element, 1 unless it is given. After a sigmoid, the two slopes make σ(x) − t.",
 )
@@ -249,7 +295,7 @@ _BINARY_LOGITS = by_reduction(
     _binary,
     letters=(C,),
     school={"input": C * (Sigmoid(X) - Z)},
-    silencers=(_CERTAIN,),
+    silencers=(_CERTAIN, *_NO_INPUT_WEIGHT),
     note=_LOGITS_NOTE,
 )
 _BINARY_LOGITS_WEIGHTED = by_reduction(
@@ -258,7 +304,7 @@ _BINARY_LOGITS_WEIGHTED = by_reduction(
     _PAIR,
     _binary,
     letters=(C, B),
-    silencers=(_CERTAIN,),
+    silencers=(_CERTAIN, *_NO_INPUT_WEIGHT),
     note="b is pos_weight, the weight of what is to be 1.",
 )
 
@@ -283,10 +329,21 @@ _KL_ELEMENT = Piecewise((Z * (log(Z) - X), Z > 0), (0, True))
 _KL_LOG_ELEMENT = exp(Z) * (Z - X)
 
 
+def _is_unlikely(arguments: Arguments, output: Tensor, threshold: float) -> Tensor:
+    target = arguments["target"].detach()
+    chance: Tensor = torch.exp(target) if arguments.get("log_target") else target
+    return (chance <= threshold).broadcast_to(_gap(arguments).shape)
+
+
 def _kl_rules(element: Expr) -> dict[str, OpRule]:
-    rules = by_reduction("kl_div", element, _PAIR, _kl_div, hazards=(_TARGET_OVERFLOWS,))
-    note = "b is the size of the batch."
-    return rules | {"batchmean": by_reduction("kl_div", element, _PAIR, _kl_div, divisor=BATCH, note=note)["mean"]}
+    more: Mapping[str, Any] = {
+        "silencers": _silencers("target 0", "what is to have a probability of about 0", _is_unlikely, "input"),
+        "hazards": (_TARGET_OVERFLOWS,),
+    }
+    of_batch = by_reduction(
+        "kl_div", element, _PAIR, _kl_div, divisor=BATCH, note="b is the size of the batch.", **more
+    )["mean"]
+    return by_reduction("kl_div", element, _PAIR, _kl_div, **more) | {"batchmean": of_batch}
 
 
 _KL, _KL_LOG = _kl_rules(_KL_ELEMENT), _kl_rules(_KL_LOG_ELEMENT)
@@ -341,6 +398,7 @@ _GAUSSIAN: dict[tuple[bool, bool], dict[str, OpRule]] = {
         {**_PAIR, "var": V} if has_tensor else _PAIR,
         _gaussian,
         letters=() if has_tensor else (V,),
+        silencers=_AT_TARGET,
         note=_GAUSSIAN_NOTE,
     )
     for is_full in (False, True)
@@ -385,12 +443,22 @@ _RANKING = by_reduction(
     silencers=(_margin_met("input1", _ranking_met), _margin_met("input2", _ranking_met)),
     note="v and x are the two inputs, z is the target, 1 or −1, and m the margin.",
 )
+
+
+def _is_beyond(arguments: Arguments, output: Tensor, threshold: float) -> Tensor:
+    slope: Tensor = torch.sigmoid(-arguments["target"] * arguments["input"].detach())
+    return slope <= threshold
+
+
 _SOFT_MARGIN = by_reduction(
     "soft_margin_loss",
     Softplus(-Z * X),
     {"input": X},
     _labelled,
     letters=(Z,),
+    silencers=_silencers(
+        "already right", "so far on the right side that the loss is flat (saturated)", _is_beyond, "input"
+    ),
     note="z is the target, 1 or −1.",
 )
 

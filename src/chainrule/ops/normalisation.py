@@ -265,6 +265,9 @@ def _layer_groups(arguments: Arguments) -> Tensor:
     return _rows(arguments["input"].shape, len(arguments["normalized_shape"]))[0]
 
 
+_NO_SPREAD = "the same in its whole group, so that the variance is 0, and ε is 0"
+
+
 def _spread_is_zero(groups: Callable[[Arguments], Tensor]) -> Hazard:
     def find(arguments: Arguments, output: Tensor) -> Tensor:
         if arguments.get("eps", 1e-5) != 0:
@@ -273,9 +276,15 @@ def _spread_is_zero(groups: Callable[[Arguments], Tensor]) -> Hazard:
         elements = values.reshape(-1)[groups(arguments)]
         return (elements == elements[:, :1]).all(1).reshape(values.shape)
 
-    return Hazard(
-        "variance 0", "the same in its whole group, so that the variance is 0, and ε is 0", "input", "forward", find
-    )
+    return Hazard("variance 0", _NO_SPREAD, "input", "forward", find)
+
+
+def _channel_is_flat(arguments: Arguments, output: Tensor) -> Tensor:
+    if arguments.get("eps", 1e-5) != 0:
+        return torch.zeros((), dtype=torch.bool)
+    values: Tensor = arguments["input"].detach()
+    by_channel = values.transpose(0, 1).flatten(1)
+    return (by_channel == by_channel[:, :1]).all(1).reshape(-1, *(1,) * (values.dim() - 2))
 
 
 def _all_zero(arguments: Arguments, output: Tensor) -> Tensor:
@@ -283,6 +292,13 @@ def _all_zero(arguments: Arguments, output: Tensor) -> Tensor:
         return torch.zeros((), dtype=torch.bool)
     values: Tensor = arguments["input"].detach()
     return (values.reshape(-1)[_layer_groups(arguments)] == 0).all(1).reshape(values.shape)
+
+
+def _running_variance_is_zero(arguments: Arguments, output: Tensor) -> Tensor:
+    if arguments.get("eps", 1e-5) != 0:
+        return torch.zeros((), dtype=torch.bool)
+    is_zero: Tensor = arguments["running_var"] == 0
+    return is_zero.reshape(-1, *(1,) * (output.dim() - 2))
 
 
 _NO_ROOT = Hazard(
@@ -297,6 +313,15 @@ def _running(name: str, wire: Callable[..., Wiring]) -> OpRule:
         _RUNNING_SLOTS,
         wire,
         silencers=(_weight_is_zero(by_channel=True),),
+        hazards=(
+            Hazard(
+                "variance 0",
+                "of a channel whose running variance is 0, and ε is 0",
+                "input",
+                "forward",
+                _running_variance_is_zero,
+            ),
+        ),
         note="μ and v are the running mean and variance, constants here.",
     )
 
@@ -318,6 +343,7 @@ _BATCH = OpRule(
     choose=_choose_batch,
     school=_SCHOOL,
     silencers=(_weight_is_zero(by_channel=True),),
+    hazards=(Hazard("variance 0", _NO_SPREAD, "input", "forward", _channel_is_flat),),
     note="The sums run over the batch and the places of one channel. " + _NOTE,
 )
 _INSTANCE_RUNNING = _running("instance_norm", _instance_norm)
@@ -332,6 +358,29 @@ _INSTANCE = OpRule(
     hazards=(_spread_is_zero(lambda arguments: _rows(arguments["input"].shape, arguments["input"].dim() - 2)[0]),),
     note="The sums run over the places of one channel of one sample. " + _NOTE,
 )
+
+
+def _alone(arguments: Arguments, output: Tensor, threshold: float) -> Tensor:
+    """∂y[i]/∂x[m] is δ[i,m] − y[i]·∂(norm)/∂x[m] over the norm, and ∂(norm)/∂x[m] is ±|y[m]|^(p − 1)."""
+    power, dim = float(arguments.get("p", 2.0)), arguments.get("dim", 1)
+    sizes = output.detach().abs()
+    if sizes.dim() == 0:
+        sizes, dim = sizes.unsqueeze(0), 0
+    is_largest = sizes == sizes.amax(dim, keepdim=True)
+    slopes = is_largest / is_largest.sum(dim, keepdim=True) if math.isinf(power) else sizes ** (power - 1)
+    best = torch.cat([sizes, torch.zeros_like(sizes.narrow(dim, 0, 1))], dim).topk(2, dim).values
+    others = torch.where(sizes < best.narrow(dim, 0, 1), best.narrow(dim, 0, 1), best.narrow(dim, 1, 1))
+    norms = torch.linalg.vector_norm(arguments["input"].detach(), power, dim, keepdim=True)
+    found = ((1 - sizes * slopes).abs() <= threshold) & (others * slopes <= threshold)
+    found &= norms > arguments.get("eps", 1e-12)
+    return found.reshape(output.shape)
+
+
+def _no_length(arguments: Arguments, output: Tensor) -> Tensor:
+    if arguments.get("eps", 1e-12) != 0:
+        return torch.zeros((), dtype=torch.bool)
+    is_zero: Tensor = arguments["input"] == 0
+    return output.isnan() & is_zero
 
 
 @cache
@@ -349,6 +398,15 @@ def _unit(power: float) -> OpRule:
         {"input": XS[K]},
         _normalize,
         choose=lambda arguments: _unit(float(arguments.get("p", 2.0))),
+        silencers=(
+            Silencer(
+                "alone",
+                "the only one of its group that is not about 0, so that its size does not count",
+                "input",
+                _alone,
+            ),
+        ),
+        hazards=(Hazard("0/0", "0 like its whole group, whose norm is 0, and ε is 0", "input", "forward", _no_length),),
         note="Along one dimension, the output has norm 1 unless the input is 0.",
     )
 

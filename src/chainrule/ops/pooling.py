@@ -123,16 +123,14 @@ def _norm(axes: int) -> Callable[..., Wiring]:
     return wire
 
 
-def _never_largest(wire: Callable[..., Wiring]) -> Silencer:
+def _never_largest(wire: Callable[..., Wiring], size: Callable[[Tensor], Tensor] = lambda values: values) -> Silencer:
     def find(arguments: Arguments, output: Tensor, threshold: float) -> Tensor:
         given = {name: value for name, value in arguments.items() if name != "input"}
         values = arguments["input"]
         places = wire(output, values, **given).places["input"]
-        elements = torch.cat([values.detach().reshape(-1), values.new_tensor([-math.inf])])
+        elements = torch.cat([size(values.detach()).reshape(-1), values.new_tensor([-math.inf])])
         first = elements[places].argmax(1, keepdim=True)
-        taken = torch.zeros(values.numel(), dtype=torch.bool)
-        taken[places.gather(1, first).reshape(-1)] = True
-        return ~taken.reshape(values.shape)
+        return ~_reached(values, places.gather(1, first))
 
     return Silencer("not the largest", "not the largest of any window", "input", find)
 
@@ -142,15 +140,47 @@ _MEAN_SLOTS = {"input": XS[K]}
 _LARGEST = Largest(XS[K], K, N)
 
 
+def _in_no_window(axes: int) -> Silencer:
+    def find(arguments: Arguments, output: Tensor, threshold: float) -> Tensor:
+        padding = arguments.get("padding", 0)
+        places = _windows(
+            output, arguments["input"], axes, arguments["kernel_size"], arguments.get("stride"), padding, 1
+        )
+        return ~_reached(arguments["input"], places)
+
+    return Silencer("in no window", "in no window: the windows end before it", "input", find)
+
+
+def _reached(values: Tensor, places: Tensor) -> Tensor:
+    reached = torch.zeros(values.numel() + 1, dtype=torch.bool)
+    reached[places.reshape(-1)] = True
+    return reached[:-1].reshape(values.shape)
+
+
 def _zero_windows(axes: int) -> Silencer:
     def find(arguments: Arguments, output: Tensor, threshold: float) -> Tensor:
         values = arguments["input"]
         places = _windows(output, values, axes, arguments["kernel_size"], arguments.get("stride"), 0, 1)
-        reached = torch.zeros(values.numel() + 1, dtype=torch.bool)
-        reached[places[output.reshape(-1) != 0].reshape(-1)] = True
-        return ~reached[:-1].reshape(values.shape)
+        return _reached(values, places) & ~_reached(values, places[output.reshape(-1) != 0])
 
     return Silencer("window of zeros", "in windows of zeros alone, where the norm sends nothing back", "input", find)
+
+
+def _small_share(axes: int, power: float) -> Silencer:
+    """∂y/∂x[k] is (x[k]/y)^(p − 1) but for the factor of a window that is cut, and at most 1."""
+
+    def find(arguments: Arguments, output: Tensor, threshold: float) -> Tensor:
+        values, norms = arguments["input"].detach(), output.detach().reshape(-1, 1)
+        places = _windows(output, values, axes, arguments["kernel_size"], arguments.get("stride"), 0, 1)
+        elements = torch.cat([values.reshape(-1), values.new_zeros(1)])
+        slopes = (elements[places] / norms).abs().to(torch.float64) ** (power - 1)
+        slopes = torch.where((places >= 0) & (norms != 0), slopes, 0.0)
+        most = torch.zeros(elements.numel(), dtype=torch.float64)
+        most.scatter_reduce_(0, places.reshape(-1) % elements.numel(), slopes.reshape(-1), "amax")
+        touched = _reached(values, places[output.reshape(-1) != 0])
+        return (most[:-1] <= threshold).reshape(values.shape) & touched
+
+    return Silencer("0", "0, or small beside the others of its window", "input", find)
 
 
 @cache
@@ -160,17 +190,19 @@ def _norm_rule(axes: int, power: float, is_cut: bool) -> OpRule:
 
     if math.isinf(power):
         formula = Largest(Abs(XS[K]), K, N)
+        more: tuple[Silencer, ...] = (_never_largest(_norm(axes), torch.abs),)
     else:
         exponent = nsimplify(power, rational=True)
         inside = Sum(XS[K] ** exponent, (K, 1, N))
         formula = Pow(C * inside if is_cut else inside, 1 / exponent)
+        more = (_small_share(axes, power),) if power > 1 else ()
     return OpRule(
         f"lp_pool{axes}d",
         formula,
         _MEAN_SLOTS,
         _norm(axes),
         choose=choose,
-        silencers=(_zero_windows(axes),),
+        silencers=(_zero_windows(axes), _in_no_window(axes), *more),
         note="c is the size of a whole window over that of this one, which is cut at the edge." if is_cut else "",
     )
 
@@ -178,8 +210,14 @@ def _norm_rule(axes: int, power: float, is_cut: bool) -> OpRule:
 def _pools(axes: int) -> tuple[OpRule, ...]:
     """Return the rules of pooling over so many axes."""
     largest, largest_adaptive = _largest(axes), _largest_adaptive(axes)
+    unused = (_in_no_window(axes),)
     override = OpRule(
-        f"avg_pool{axes}d", Sum(XS[K], (K, 1, N)) / C, _MEAN_SLOTS, _mean(axes), note="c is divisor_override."
+        f"avg_pool{axes}d",
+        Sum(XS[K], (K, 1, N)) / C,
+        _MEAN_SLOTS,
+        _mean(axes),
+        silencers=unused,
+        note="c is divisor_override.",
     )
     mean = OpRule(
         f"avg_pool{axes}d",
@@ -187,6 +225,7 @@ def _pools(axes: int) -> tuple[OpRule, ...]:
         _MEAN_SLOTS,
         _mean(axes),
         choose=lambda arguments: override if arguments.get("divisor_override") else mean,
+        silencers=unused,
         note="n counts the padding too, unless count_include_pad is off.",
     )
     return (

@@ -136,8 +136,15 @@ def _spelled_out(equation: str, operands: Sequence[Tensor]) -> str:
     return f"{','.join(terms)}->{right.replace('...', dots)}"
 
 
-def _silent(argument: str, compute: Callable[..., Tensor]) -> Silencer:
-    """Silent is an element whose every factor is 0: its derivative with the sizes of all factors adds up to 0."""
+def zero_factors(argument: str, compute: Callable[[Arguments], Tensor]) -> Silencer:
+    """Return the silencer of a sum of products: an element is silent when all that it is multiplied with is 0.
+
+    Then its derivative with the sizes of all factors, which cannot cancel, adds up to 0.
+
+    Args:
+        argument: the input whose gradient is silenced.
+        compute: the op, from its arguments by name.
+    """
 
     def find(arguments: Arguments, output: Tensor, threshold: float) -> Tensor:
         sizes = {key: _size(value) for key, value in arguments.items()}
@@ -160,7 +167,7 @@ def _size(value: Any) -> Any:
 
 def _silencers(arguments: tuple[str, str], call: Callable[[Tensor, Tensor], Tensor]) -> tuple[Silencer, ...]:
     first, second = arguments
-    return tuple(_silent(name, lambda sizes: call(sizes[first], sizes[second])) for name in arguments)
+    return tuple(zero_factors(name, lambda sizes: call(sizes[first], sizes[second])) for name in arguments)
 
 
 @cache
@@ -169,7 +176,7 @@ def _einsum_of(count: int) -> OpRule:
     slots: dict[str, Expr] = {f"operands[{number}]": base[K] for number, base in enumerate(bases)}
     product = Sum(Mul(*slots.values()), (K, 1, N))
     silencers = tuple(
-        _silent(name, lambda sizes: torch.einsum(sizes["equation"], *sizes["operands"])) for name in slots
+        zero_factors(name, lambda sizes: torch.einsum(sizes["equation"], *sizes["operands"])) for name in slots
     )
     return OpRule("einsum", product, slots, _einsum, silencers=silencers)
 
@@ -179,6 +186,29 @@ def _choose_einsum(arguments: Arguments) -> OpRule:
 
 
 _DOT = Sum(XS[K] * WS[K], (K, 1, N))
+_BILINEAR = ("input1", "input2", "weight")
+
+
+def _adding(name: str, wire: Callable[..., Wiring], first: str, second: str) -> OpRule:
+    def factor_is_zero(argument: str, factor: str) -> Silencer:
+        def find(arguments: Arguments, output: Tensor, threshold: float) -> Tensor:
+            return torch.tensor(arguments.get(factor, 1) == 0)
+
+        return Silencer("multiplied by 0", f"multiplied by {factor} = 0", argument, find)
+
+    return OpRule(
+        name,
+        BETA * B + ALPHA * _DOT,
+        {"input": B, first: XS[K], second: WS[K]},
+        wire,
+        silencers=(
+            *_silencers((first, second), torch.matmul),
+            factor_is_zero("input", "beta"),
+            factor_is_zero(first, "alpha"),
+            factor_is_zero(second, "alpha"),
+        ),
+    )
+
 
 PRODUCTS: tuple[OpRule, ...] = (
     OpRule(
@@ -193,6 +223,10 @@ PRODUCTS: tuple[OpRule, ...] = (
         Sum(XS[K] * ZS[K] * WS[K], (K, 1, N)) + B,
         {"input1": XS[K], "input2": ZS[K], "weight": WS[K], "bias": B},
         _bilinear,
+        silencers=tuple(
+            zero_factors(name, lambda sizes: torch.nn.functional.bilinear(*(sizes[key] for key in _BILINEAR)))
+            for name in _BILINEAR
+        ),
         note="k runs over all pairs of an element of the first and one of the second input.",
     ),
     OpRule(
@@ -202,7 +236,13 @@ PRODUCTS: tuple[OpRule, ...] = (
         _matmul,
         silencers=_silencers(("input", "other"), torch.matmul),
     ),
-    OpRule("rmatmul", _DOT, {"input": XS[K], "other": WS[K]}, _reflected),
+    OpRule(
+        "rmatmul",
+        _DOT,
+        {"input": XS[K], "other": WS[K]},
+        _reflected,
+        silencers=_silencers(("input", "other"), lambda first, second: second @ first),
+    ),
     OpRule(
         "mm",
         _DOT,
@@ -240,14 +280,9 @@ PRODUCTS: tuple[OpRule, ...] = (
         aliases=("ger",),
         silencers=_silencers(("input", "vec2"), torch.outer),
     ),
-    OpRule("addmm", BETA * B + ALPHA * _DOT, {"input": B, "mat1": XS[K], "mat2": WS[K]}, _addmm),
-    OpRule("addmv", BETA * B + ALPHA * _DOT, {"input": B, "mat": XS[K], "vec": WS[K]}, _addmv),
-    OpRule(
-        "baddbmm",
-        BETA * B + ALPHA * _DOT,
-        {"input": B, "batch1": XS[K], "batch2": WS[K]},
-        _baddbmm,
-    ),
+    _adding("addmm", _addmm, "mat1", "mat2"),
+    _adding("addmv", _addmv, "mat", "vec"),
+    _adding("baddbmm", _baddbmm, "batch1", "batch2"),
     OpRule(
         "einsum",
         _DOT,

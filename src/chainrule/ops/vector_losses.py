@@ -1,6 +1,7 @@
 """Rules of the losses that compare whole vectors: cosine embedding and triplets."""
 # the parameters of a wiring bear torch's own names
 
+from collections.abc import Callable
 from functools import cache
 
 import torch
@@ -10,8 +11,8 @@ from sympy import Abs, Expr, Float, IndexedBase, Min, Pow, Sum, Symbol, nsimplif
 from chainrule.ops.hinges import Hinge
 from chainrule.ops.letters import AS, EPSILON, K, N, Z
 from chainrule.ops.loss_reductions import by_reduction, choosing, one_of, reduction_of, wired
-from chainrule.ops.places import Arguments, Wiring, numbered
-from chainrule.ops.rule import OpRule, Silencer
+from chainrule.ops.places import Arguments, Wiring, for_all_uses, numbered
+from chainrule.ops.rule import Mask, OpRule, Silencer
 from chainrule.shapes import Tensor
 
 BS = IndexedBase("b", real=True)
@@ -62,6 +63,51 @@ def _triplet(
     return wired(how, places, {MARGIN: margin, EPSILON: eps})
 
 
+_TRIPLET = ("anchor", "positive", "negative")
+_COSINE_PAIR = ("input1", "input2")
+
+
+def _slopes(
+    loss: Callable[..., Tensor], vectors: tuple[str, ...], settings: tuple[str, ...], arguments: Arguments
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Return the loss of every sample, and its slopes by each of its own vectors."""
+    with torch.enable_grad():
+        spread = torch.broadcast_tensors(*(arguments[name].detach() for name in vectors))  # type: ignore[no-untyped-call]
+        moving = [tensor.clone().requires_grad_() for tensor in spread]
+        given = {name: arguments[name] for name in settings if name in arguments}
+        single = loss(*moving, **given, reduction="none")
+    found = torch.autograd.grad(single.sum(), moving)
+    return single.detach(), dict(zip(vectors, found, strict=True))
+
+
+def _triplet_slopes(arguments: Arguments) -> tuple[Tensor, dict[str, Tensor]]:
+    return _slopes(F.triplet_margin_loss, _TRIPLET, ("margin", "p", "eps", "swap"), arguments)
+
+
+def _cosine_slopes(arguments: Arguments) -> tuple[Tensor, dict[str, Tensor]]:
+    return _slopes(F.cosine_embedding_loss, _COSINE_PAIR, ("target", "margin"), arguments)
+
+
+def _margins(
+    argument: str, what: str, slopes_of: Callable[[Arguments], tuple[Tensor, dict[str, Tensor]]]
+) -> tuple[Silencer, Silencer]:
+    """Return the silencers of a vector whose loss is 0, and of elements on which the parts of the loss agree."""
+
+    def find(is_met: bool) -> Mask:
+        def mask(arguments: Arguments, output: Tensor, threshold: float) -> Tensor:
+            losses, slopes = slopes_of(arguments)
+            is_zero = (losses == 0).unsqueeze(-1)
+            found = (slopes[argument] == 0) & (is_zero if is_met else ~is_zero)
+            return for_all_uses(found, arguments[argument], found)
+
+        return mask
+
+    return (
+        Silencer("margin met", f"of a {what} beyond the margin, where the loss is 0 and flat", argument, find(True)),
+        Silencer("balanced", f"of a {what} whose terms pull at it equally in both directions", argument, find(False)),
+    )
+
+
 def _product(first: IndexedBase, second: IndexedBase, letter: Symbol) -> Expr:
     return Sum(first[letter] * second[letter], (letter, 1, N))
 
@@ -90,34 +136,9 @@ def _triplet_rules(power: float, is_swapped: bool) -> dict[str, OpRule]:
         Hinge(MARGIN + near - far),
         {"anchor": AS[K], "positive": BS[K], "negative": CS[K]},
         _triplet,
-        silencers=tuple(
-            Silencer("margin met", "of a triplet beyond the margin, where the loss is 0 and flat", argument, _met)
-            for argument in ("anchor", "positive", "negative")
-        ),
+        silencers=tuple(silencer for name in _TRIPLET for silencer in _margins(name, "triplet", _triplet_slopes)),
         note="a, b and c are anchor, positive and negative, and m is the margin.",
     )
-
-
-def _met(arguments: Arguments, output: Tensor, threshold: float) -> Tensor:
-    anchor, positive, negative = (arguments[name].detach() for name in ("anchor", "positive", "negative"))
-    single = F.triplet_margin_loss(
-        anchor,
-        positive,
-        negative,
-        arguments.get("margin", 1.0),
-        arguments.get("p", 2),
-        arguments.get("eps", 1e-6),
-        arguments.get("swap", False),
-        reduction="none",
-    )
-    return (single == 0).unsqueeze(-1)
-
-
-def _cosine_met(arguments: Arguments, output: Tensor, threshold: float) -> Tensor:
-    first, second, target = (arguments[name].detach() for name in ("input1", "input2", "target"))
-    single = F.cosine_embedding_loss(first, second, target, arguments.get("margin", 0), reduction="none")
-    is_met: Tensor = (single == 0) & (target == -1)
-    return is_met.unsqueeze(-1)
 
 
 _COSINES = by_reduction(
@@ -126,10 +147,7 @@ _COSINES = by_reduction(
     {"input1": AS[K], "input2": BS[K]},
     _cosine,
     letters=(Z,),
-    silencers=tuple(
-        Silencer("margin met", "of a pair beyond the margin, where the loss is 0 and flat", argument, _cosine_met)
-        for argument in ("input1", "input2")
-    ),
+    silencers=tuple(silencer for name in _COSINE_PAIR for silencer in _margins(name, "pair", _cosine_slopes)),
     note="a and b are the two inputs, z is the target, 1 or −1, and m the margin. torch adds 10⁻¹² to the squared "
     "lengths, so that a vector of zeros makes no NaN.",
 )
