@@ -4,6 +4,7 @@ This runs for every op, so the commonest kinds of argument are told apart by the
 """
 
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import torch
@@ -37,8 +38,9 @@ def _collect(part: Any, place: Place, found: list[tuple[Place, Tensor]]) -> None
     elif isinstance(part, dict):
         for key, inner in part.items():
             _collect(inner, (*place, key), found)
-    elif isinstance(part, slice):
-        return
+    elif is_dataclass(part) and not isinstance(part, type):
+        for each in fields(part):
+            _collect(getattr(part, each.name, None), (*place, each.name), found)
 
 
 def tensors_of(result: Any) -> list[Tensor]:

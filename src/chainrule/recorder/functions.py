@@ -104,7 +104,9 @@ _IN_PLACE_OPERATORS = frozenset(
         "__imatmul__",
     }
 )
-_RUNNING_STATISTICS = {"batch_norm": (1, 2), "instance_norm": (1, 2)}
+_RUNNING_STATISTICS = {"batch_norm": (1, 2), "instance_norm": (1, 2)}  # in torch.nn.functional
+_LOW_LEVEL_RUNNING_STATISTICS = {"batch_norm": (3, 4), "instance_norm": (3, 4)}  # in torch
+_MAX_NORM = {"embedding": 3, "embedding_bag": 3}  # where max_norm stands in torch.nn.functional
 _HOMES = ((torch.nn.functional, "torch.nn.functional"), (torch, "torch"), (Tensor, "torch.Tensor"))
 
 
@@ -134,16 +136,18 @@ class FunctionFacts:
         """Return the arguments that a call writes over, as far as can be known before it."""
         targets: tuple[Any, ...] = ()
         if self.overwrites_first or self._is_in_place(args, kwargs):
-            targets = args[:1] or tuple(kwargs.get(name) for name in ("input", "self") if name in kwargs)
+            targets = args[:1] or tuple(kwargs[name] for name in ("input", "self", "tensor") if name in kwargs)
         if self.overwritten:
             targets += tuple(args[at] for at in self.overwritten if at < len(args))
             targets += tuple(kwargs[name] for name in ("running_mean", "running_var") if name in kwargs)
+        if self.sets_data:  # the old memory stays as it is, but torch counts it as a write to the tensor
+            targets += args[:1]
         if "out" in kwargs:
             targets += (kwargs["out"],)
-        if kwargs.get("max_norm") is not None and "weight" in kwargs:
-            targets += (kwargs["weight"],)
-        if self.name == "embedding" and len(args) > 3 and args[3] is not None:  # max_norm: it shortens rows in place
-            targets += (args[1],)
+        if self.name in ("embedding", "embedding_bag"):  # max_norm: it shortens rows of the weight in place
+            limit = args[_MAX_NORM[self.name]] if len(args) > _MAX_NORM[self.name] else kwargs.get("max_norm")
+            if limit is not None:
+                targets += (args[1] if len(args) > 1 else kwargs.get("weight"),)
         return targets
 
     def _is_in_place(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
@@ -163,6 +167,8 @@ def facts_of(function: Function) -> FunctionFacts:
 
 
 def _look_at(function: Function) -> FunctionFacts:
+    if isinstance(function, torch._ops.OpOverload | torch._ops.OpOverloadPacket):
+        return _look_at_operator(function)
     own = str(getattr(function, "__name__", type(function).__name__))
     owner = getattr(function, "__self__", None)
     accessor = own in ("__get__", "__set__", "__delete__")
@@ -172,16 +178,41 @@ def _look_at(function: Function) -> FunctionFacts:
     if isinstance(function, FunctionType):
         names = function.__code__.co_varnames[: function.__code__.co_argcount]
         inplace = names.index("inplace") if "inplace" in names else None
+        statistics = _RUNNING_STATISTICS
+    else:
+        statistics = _LOW_LEVEL_RUNNING_STATISTICS
     return FunctionFacts(
-        name=f"{raw} ="
-        if own == "__set__"
-        else raw.strip("_") + ("_" if overwrites and not raw.endswith("__") else ""),
+        name=_short_name(raw, own, overwrites),
         full_name=_full_name(function, own, raw, accessor),
         role=_role(function, raw, accessor),
         overwrites_first=overwrites,
         inplace_position=inplace,
-        overwritten=_RUNNING_STATISTICS.get(raw, ()),
+        overwritten=statistics.get(raw, ()),
         sets_data=own == "__set__" and raw == "data",
+    )
+
+
+def _look_at_operator(function: Any) -> FunctionFacts:
+    """Look at an operator that was called by its name, `torch.ops.namespace.name`: its schema says what it writes."""
+    if isinstance(function, torch._ops.OpOverload):
+        schemas, name = [function._schema], function._schema.name
+    else:
+        schemas, name = [getattr(function, each)._schema for each in function.overloads()], function._qualified_op_name
+    namespace, _, raw = name.partition("::")
+    written = {
+        at
+        for schema in schemas
+        for at, argument in enumerate(schema.arguments)
+        if argument.alias_info is not None and argument.alias_info.is_write and not argument.kwarg_only
+    }
+    return FunctionFacts(
+        name=_short_name(raw, raw, raw.endswith("_")),
+        full_name=f"torch.ops.{namespace}.{raw}",
+        role=_role(function, raw, accessor=False),
+        overwrites_first=False,
+        inplace_position=None,
+        overwritten=tuple(sorted(written)),
+        sets_data=False,
     )
 
 

@@ -5,11 +5,13 @@ on the nodes read the gradients that pass, and change nothing: the graph is the 
 """
 
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
 from torch.autograd.graph import get_gradient_edge
 from torch.utils.hooks import RemovableHandle
 
@@ -22,7 +24,7 @@ Edge = tuple[Node, int]
 
 def edge_of(tensor: Tensor) -> Edge | None:
     """Return the edge along which the gradient of a tensor arrives; None when it does not require one."""
-    if not tensor.requires_grad:
+    if not tensor.requires_grad or is_wrapped(tensor):
         return None
     if tensor.grad_fn is not None:
         return tensor.grad_fn, tensor.output_nr
@@ -30,12 +32,35 @@ def edge_of(tensor: Tensor) -> Edge | None:
         edge = get_gradient_edge(tensor)  # a leaf: the node that accumulates into .grad
     except AssertionError:  # a view that was taken inside no_grad says that it requires a gradient, and has no edge
         return None
+    except AttributeError:  # a tensor of inference_mode, of which autograd knows nothing
+        return None
     return edge.node, edge.output_nr
+
+
+@contextmanager
+def autograd_itself() -> Iterator[None]:
+    """Leave torch.func's transforms and inference_mode for a moment: what is made inside of them is of no other use."""
+    if not torch._C._are_functorch_transforms_active() and not torch.is_inference_mode_enabled():
+        yield
+        return
+    with torch.inference_mode(mode=False), temporarily_clear_interpreter_stack():
+        yield
+
+
+def is_wrapped(tensor: Tensor) -> bool:
+    """Return whether a tensor is one of torch.func's (vmap, grad), which have no memory of their own."""
+    return bool(torch._C._functorch.is_functorch_wrapped_tensor(tensor))
+
+
+def name_of(node: Node) -> str:
+    """Return the name of a node, such as "AddmmBackward0"."""
+    name: str = type(node).name(node)  # the node of a user's Function is its `ctx`, where `ctx.name` may be anything
+    return name
 
 
 def is_leaf_node(node: Node) -> bool:
     """Return whether a node accumulates the gradient of a leaf."""
-    return hasattr(node, "variable")
+    return type(node).__name__ == "AccumulateGrad"
 
 
 def leaf_of(node: Node) -> Tensor:
@@ -67,14 +92,27 @@ class GradientGraph:
         self._results: dict[Node, list[tuple[int, Value]]] = {}
         self._handles: dict[Node, list[RemovableHandle]] = {}
         self._linked: set[int] = set()
+        self._newest: dict[Edge, Value] = {}
+        self._carried: list[tuple[Value, Value]] = []
         self._arrived = arrived
         self._sent = sent
         self._ran = ran
         self._accumulates = accumulates
 
     def add_value(self, edge: Edge, value: Value) -> None:
-        """Make a value known by its edge."""
-        if edge in self.values:
+        """Make a value known by its edge.
+
+        An op that autograd does not follow (under no_grad, or through `x.data`) may write over a tensor that has an
+        edge, which is then the edge of two values. Autograd's gradient is that of both; it stays with the earlier one,
+        to which the op sends back what the uses of the later one do.
+        """
+        earlier = self.values.get(edge)
+        if earlier is not None and value.producer is not None and earlier.kept_adjoint is None:
+            self._carried.append((self._newest.get(edge, earlier), value))
+            self._newest[edge] = value
+            return
+        if earlier is not None:
+            self._newest.pop(edge, None)
             self._results[edge[0]] = [pair for pair in self._results[edge[0]] if pair[0] != edge[1]]
         self.values[edge] = value
         self._results.setdefault(edge[0], []).append((edge[1], value))
@@ -85,6 +123,10 @@ class GradientGraph:
         self._uses.setdefault(node, []).append((slot, use))
         self._linked.add(id(use))  # a use lives as long as its trace, which outlives this graph
         self._look_on(node)
+
+    def carried(self) -> Iterator[tuple[Value, Value]]:
+        """Yield every two values, an earlier and a later one, that share an edge, the last two first."""
+        return reversed(self._carried)
 
     def owner(self, node: Node) -> Op | None:
         """Return the op that made a node."""
@@ -118,7 +160,7 @@ class GradientGraph:
                 continue
             seen.add(node)
             self._owners.setdefault(node, op)
-            names.append(node.name())
+            names.append(name_of(node))
             for slot, (below, number) in enumerate(node.next_functions):
                 if below is None:
                     continue
@@ -174,7 +216,7 @@ class GradientGraph:
                 with torch._C.DisableTorchFunction():
                     alive._node_ran(node, passed, arrived)
 
-        self._handles[node] = [node.register_hook(look)]
+        self._handles[node] = [type(node).register_hook(node, look)]
         if is_leaf_node(node):
 
             def look_before(_arrived: tuple[Any, ...]) -> None:
@@ -206,3 +248,5 @@ class GradientGraph:
                 handle.remove()
         for known in (self._handles, self._owners, self._uses, self._results, self.values, self._linked):
             known.clear()
+        self._newest.clear()
+        self._carried.clear()

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from chainrule.recorder.arena import Arena, arena_for
+from chainrule.recorder.graph import is_wrapped
 from chainrule.trace import Held, Keep, Kept, LeftOut, Missing, Statistics
 from chainrule.trace.reduction import statistics_of
 
@@ -49,7 +50,7 @@ class Keeper:
             )
         if not self._keeps_tensors:
             return self._statistics(tensor, bounds)
-        if tensor.layout is not torch.strided:
+        if tensor.layout is not torch.strided or tensor.is_inference():
             return self._copied(tensor, op, bounds)
         storage = tensor.untyped_storage()
         known = self._storages.get(storage._cdata)
@@ -129,13 +130,14 @@ class Keeper:
         recent = self._recent.get(place)
         if recent is not None and bounds is None:
             earlier = recent.tensor()
-            if earlier is not None and recent.version == tensor._version and (earlier is tensor or _is_dense(tensor)):
+            is_same = earlier is not None and recent.version == version_of(tensor)
+            if is_same and (earlier is tensor or _is_dense(tensor)):
                 return recent.statistics
         statistics = statistics_of(tensor, bounds)
         if tensor.numel() and _is_dense(tensor):
             if len(self._recent) >= _RECENT:
                 self._recent.clear()
-            self._recent[place] = _Recent(weakref.ref(tensor), tensor._version, statistics)
+            self._recent[place] = _Recent(weakref.ref(tensor), version_of(tensor), statistics)
         return statistics
 
 
@@ -144,6 +146,16 @@ def _is_dense(tensor: Tensor) -> bool:
     return tensor.is_contiguous() or bool(torch.ops.aten.is_non_overlapping_and_dense(tensor))
 
 
-def is_wrapped(tensor: Tensor) -> bool:
-    """Return whether a tensor is one of torch.func's (vmap, grad), which have no memory of their own."""
-    return bool(torch._C._functorch.is_functorch_wrapped_tensor(tensor))
+def version_of(tensor: Tensor) -> int:
+    """Return how often a tensor was written over in place; those of inference mode do not count."""
+    try:
+        return tensor._version
+    except RuntimeError:
+        return -1
+
+
+def memory_of(tensor: Tensor) -> int:
+    """Return a number for the memory that a tensor lies in, good while it lives; 0 when it has none of its own."""
+    if tensor.layout is not torch.strided or is_wrapped(tensor):
+        return 0
+    return int(tensor.untyped_storage()._cdata)

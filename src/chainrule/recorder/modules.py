@@ -17,17 +17,21 @@ class ModuleStack:
 
     Args:
         paths: the path of every known module, by the module itself.
+        is_on: whether the recorder looks on here and now: torch's hooks run on every thread.
         called: told a module and its positional inputs before its forward pass.
-        returned: told a module, its path and its output after its forward pass; output is None when it failed.
+        returned: told a module, its path and its output after its forward pass, while it is still the innermost;
+            output is None when it failed.
     """
 
     def __init__(
         self,
         paths: dict[nn.Module, str],
+        is_on: Callable[[], bool],
         called: Callable[[nn.Module, tuple[Any, ...]], None],
         returned: Callable[[nn.Module, str, Any], None],
     ) -> None:
         self._paths = paths
+        self._is_on = is_on
         self._called = called
         self._returned = returned
         self._calls: dict[str, int] = {}
@@ -62,6 +66,8 @@ class ModuleStack:
         self._stack.clear()
 
     def _before(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        if not self._is_on():
+            return
         name = type(module).__name__
         path = self._paths.get(module, f"({name})")
         call = self._calls.get(path, 0)
@@ -71,10 +77,9 @@ class ModuleStack:
 
     def _after(self, module: nn.Module, output: Any) -> None:
         # A module whose own pre-hook failed was never entered; one that failed inside may leave others behind it.
-        if not any(running is module for running, *_ in self._stack):
+        if not self._is_on() or not any(running is module for running, *_ in self._stack):
             return
-        while self._stack:
-            running, path, *_ = self._stack.pop()
-            if running is module:
-                self._returned(module, path, output)
-                return
+        while self._stack[-1][0] is not module:
+            self._stack.pop()
+        self._returned(module, self._stack[-1][1], output)  # what is found out now about its ops belongs to it
+        self._stack.pop()

@@ -7,7 +7,11 @@ from chainrule.trace import Trace
 
 def name_values(trace: Trace) -> None:
     """Name every value that has none: module, op, output number where there are several, a number where it repeats."""
-    taken = Counter(value.name for value in trace.values if value.name)
+    taken: Counter[str] = Counter()
+    for value in trace.values:
+        if value.name:  # a leaf; when it has changed during the recording, there are several of its name
+            taken[value.name] += 1
+            value.name = value.name if taken[value.name] == 1 else f"{value.name}#{taken[value.name]}"
     for value in trace.values:
         if value.name:
             continue

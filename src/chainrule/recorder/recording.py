@@ -7,33 +7,39 @@ the user's modules, and the graph is the one that the user's code made, so the s
 a step that nobody looks at.
 """
 
-import types
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Literal, final
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
+
+# torch has no public way to ask which modes are on.
+from torch.overrides import _get_current_function_mode_stack as modes_that_are_on
 
 from chainrule.errors import ChainruleError
 from chainrule.recorder.arguments import tensors_in, tensors_of, with_refs
+from chainrule.recorder.backward_pass import run_backward
 from chainrule.recorder.bounds import bounds_of
-from chainrule.recorder.compiled import CompiledModules, why_opaque
+from chainrule.recorder.compiled import CompiledModules
 from chainrule.recorder.custom import CustomCalls
 from chainrule.recorder.functions import Function, FunctionFacts, Role, facts_of
-from chainrule.recorder.graph import Edge, GradientGraph, Node
-from chainrule.recorder.keeping import Keeper
+from chainrule.recorder.graph import Edge, GradientGraph, Node, autograd_itself
+from chainrule.recorder.keeping import Keeper, version_of
 from chainrule.recorder.leaves import leaf_names, module_paths, named_tensors
 from chainrule.recorder.modules import ModuleStack
 from chainrule.recorder.naming import name_values
 from chainrule.recorder.randomness import random_state
 from chainrule.recorder.sources import SourceFinder
 from chainrule.recorder.tensors import TensorTable
+from chainrule.recorder.unseen import UnseenOps
 from chainrule.recorder.updating import UpdateWatch
 from chainrule.trace import (
     Decision,
     Keep,
+    Kept,
     Missing,
     ModuleNote,
     Op,
@@ -42,16 +48,11 @@ from chainrule.trace import (
     Use,
     Value,
     ValueRef,
+    read,
 )
 
 BYTE_BUDGET = 4 * 2**30
 _NAMED_LEAVES = ("parameter", "buffer", "input", "target")
-# Nodes by which torch says that a tensor is part of one that was written over: views of it, made anew.
-_VIEW_NODES = (
-    "AsStrided", "Select", "Slice", "View", "T", "Transpose", "Permute", "Expand", "Unsqueeze", "Squeeze", "Alias",
-    "ReshapeAlias", "Diagonal", "Unfold", "Split", "SplitWithSizes", "Unbind", "UnsafeView",
-)  # fmt: skip
-_VIEWS = {f"{name}Backward{number}" for name in _VIEW_NODES for number in range(3)} | {"CopySlices"}
 
 
 @final
@@ -91,18 +92,25 @@ class Recorder(TorchFunctionMode):
         self._returned: dict[str, list[int]] = {}
         self._keeper = Keeper(keep, byte_budget)
         self._sources = SourceFinder()
-        self._modules = ModuleStack(paths, self._module_called, self._module_returned)
+        self._modules = ModuleStack(paths, self._is_on, self._module_called, self._module_returned)
         self._graph = GradientGraph(self._adjoint_arrived, self._sent_back, self._node_ran, self._accumulates)
-        self._tensors = TensorTable(self.trace, self._keeper, self._graph, leaf_names(model, loss_fn), self._add_unseen)
+        self._tensors = TensorTable(
+            self.trace,
+            self._keeper,
+            self._graph,
+            leaf_names(model, loss_fn),
+            lambda *tensor: self._unseen.value_of(*tensor),
+        )
         self._compiled = CompiledModules(self)
-        self._custom = CustomCalls(self._sources.here)
+        self._custom = CustomCalls(self._sources.here, lambda: self._modules.current, self._value_and_edge)
+        self._unseen = UnseenOps(self.trace, self._tensors, self._graph, self._custom, self._new_op)
         self._updates = UpdateWatch(model, self.trace, self._keeper, self._tensors.value_of, self._new_update_op)
         self._backward_ops: dict[int, Op] = {}
-        self._opaque_inputs: dict[nn.Module, tuple[Any, ...]] = {}
+        self._has_lazy = any(is_lazy(each) for each in (*model.parameters(), *model.buffers()))
         self._phase: Phase = "forward"
         self._is_in_backward = False
-        self._is_seeding = False
         self._is_other_pass = False
+        self._was_backward = False
         self._is_finished = False
         self._depth = 0
 
@@ -135,10 +143,14 @@ class Recorder(TorchFunctionMode):
 
     def _finish(self) -> None:
         trace = self.trace
+        self._settle_carried()
         for value in trace.values:
             if value.kind in _NAMED_LEAVES and isinstance(value.data, Tensor):
                 # The user's next step writes over these; activations are nobody's but the trace's.
                 self._keeper.will_be_overwritten(value.data, len(trace.ops))
+        for buffer in self._model.buffers():
+            if not self._has_lazy or not is_lazy(buffer):
+                self._keeper.will_be_overwritten(buffer, len(trace.ops))
         trace.left_out = self._keeper.left_out
         for path, outputs in self._returned.items():
             note = trace.modules.get(path)
@@ -158,7 +170,28 @@ class Recorder(TorchFunctionMode):
         # The parts know the recorder and the recorder knows them: such a circle would keep the trace's tensors alive
         # until Python looks for circles, which it does by the number of objects and not by their bytes.
         del self._graph, self._tensors, self._modules, self._compiled, self._updates, self._custom, self._keeper
+        del self._unseen
         self._is_finished = True
+
+    def _settle_carried(self) -> None:
+        """Give values that share an edge with an earlier one their part of its adjoint, and their writers the same."""
+        for earlier, later in self._graph.carried():
+            parts = [kept for use in later.uses for kept in use.sent]
+            if not parts:
+                continue
+            later.kept_adjoint = parts[0] if len(parts) == 1 else self._sum(parts)
+            writer = self.trace.ops[later.producer or 0]
+            for use in writer.inputs:
+                if use.value == earlier.id:
+                    use.sent.append(later.kept_adjoint)
+                    break
+
+    def _sum(self, parts: list[Kept]) -> Kept:
+        numbers = [read(kept) for kept in parts]
+        tensors = [number for number in numbers if isinstance(number, Tensor)]
+        if len(tensors) < len(numbers):
+            return Missing("it is the sum of several contributions, of which only statistics are kept")
+        return self._keeper.keep(sum(tensors[1:], tensors[0]), len(self.trace.ops))
 
     def name(self, structure: object, kind: Literal["input", "target"]) -> None:
         """Make known that tensors (one, or nested in tuples, lists and dictionaries) are the step's inputs or targets.
@@ -173,6 +206,17 @@ class Recorder(TorchFunctionMode):
         with torch._C.DisableTorchFunction():
             return self._tensors.value_of(tensor)
 
+    def _value_and_edge(self, tensor: Tensor) -> tuple[Value, Edge | None]:
+        with autograd_itself(), torch.enable_grad(), torch._C.DisableTorchFunction():
+            value = self._tensors.value_of(tensor)
+            return value, self._tensors.edge(tensor)
+
+    def _is_on(self) -> bool:
+        """Return whether what runs here and now is to be recorded: other threads have modes of their own."""
+        if self._updates.is_stepping:
+            return False
+        return self._compiled.set_aside or any(mode is self for mode in modes_that_are_on())  # type: ignore[no-untyped-call]
+
     # -- torch functions
 
     def __torch_function__(
@@ -186,11 +230,15 @@ class Recorder(TorchFunctionMode):
             return self._run_backward(func, args, kwargs)
         if facts.role is Role.GRADIENTS:
             return self._run_other_pass(func, args, kwargs)
-        if not torch.is_grad_enabled() and (self._is_in_backward or self._custom.notice()):
-            return func(*args, **kwargs)  # inside the user's own Function, or a hook: its work is one op, or nobody's
-        if self._is_seeding and func is torch.ones_like:
-            self._is_seeding = False  # autograd makes ∂loss/∂loss = 1 itself: no op of the user's
-            return func(*args, **kwargs)
+        if not torch.is_grad_enabled():
+            # Inside the user's own Function, or a hook of the backward pass: its work is one op, or nobody's.
+            call = self._custom.running()
+            if self._is_in_backward or call is not None:
+                self._keep_before_write(facts, args, kwargs)
+                result = func(*args, **kwargs)
+                if call is not None:
+                    self._custom.made(call, result)
+                return result
         if facts.role is Role.DECISION:
             return self._decide(func, facts, args, kwargs)
         return self._record(func, facts, args, kwargs)
@@ -198,21 +246,21 @@ class Recorder(TorchFunctionMode):
     def _record(self, func: Function, facts: FunctionFacts, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Run an operation and write down what it took, what it made and what it wrote over."""
         taken = tensors_in(args, kwargs)
-        values = [self._tensors.value_of(tensor) for _, tensor in taken]
-        edges = [self._tensors.edge(tensor) for _, tensor in taken]
-        versions = [tensor._version for _, tensor in taken]
-        number = len(self.trace.ops)
-        for target in facts.written_over(args, kwargs):
-            for tensor in tensors_of(target):
-                self._keeper.will_be_overwritten(tensor, number)
+        if self._has_lazy and any(is_lazy(tensor) for _, tensor in taken):
+            return func(*args, **kwargs)  # it has no shape and no numbers yet
+        with autograd_itself():
+            values = [self._tensors.value_of(tensor) for _, tensor in taken]
+            edges = [self._tensors.edge(tensor) for _, tensor in taken]
+        versions = [version_of(tensor) for _, tensor in taken]
+        written = self._keep_before_write(facts, args, kwargs)
         gradients_on = torch.is_grad_enabled()
         device = taken[0][1].device if taken else torch.device(kwargs.get("device") or "cpu")
         generator = kwargs.get("generator")
         before = random_state(device, generator)
         result = func(*args, **kwargs)
         made = tensors_of(result)
-        changed = _changed(taken, versions)
-        if not made and not changed and not facts.sets_data:
+        changed = _changed(taken, versions, written)
+        if not made and not changed:
             return result
         op = self._new_op(facts.name)
         op.function, op.run, op.gradients_on = facts.full_name, func, gradients_on
@@ -223,16 +271,30 @@ class Recorder(TorchFunctionMode):
         if before is not None and not torch.equal(before, _there(random_state(device, generator))):
             op.random_state = before
         op.overwrites = tuple(dict.fromkeys(refs[id(tensor)].value for tensor in changed))
-        outgoing = self._add_outputs(op, [*made, *changed, *_bases(changed)])
         if facts.sets_data:
             self._tensors.forget(args[0])
+        elif changed:
+            self._tensors.wrote_over(changed)
+        with autograd_itself():
+            outgoing = self._add_outputs(op, [*made, *changed, *_bases(changed)])
         if outgoing and gradients_on:
             incoming: dict[Edge, list[Use]] = {}
             for edge, use in zip(edges, op.inputs, strict=True):
                 if edge is not None:
                     incoming.setdefault(edge, []).append(use)
-            self._graph.link(op, outgoing, incoming, self._tensors.value_of, self._add_hidden)
+            self._graph.link(op, outgoing, incoming, self._tensors.value_of, self._unseen.add_hidden)
         return result
+
+    def _keep_before_write(
+        self, facts: FunctionFacts, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> list[Tensor]:
+        """Copy what a call is about to write over, and return the tensors."""
+        written = [tensor for target in facts.written_over(args, kwargs) for tensor in tensors_of(target)]
+        if written:
+            with autograd_itself():
+                for tensor in written:
+                    self._keeper.will_be_overwritten(tensor, len(self.trace.ops))
+        return written
 
     def _add_uses(self, op: Op, places: list[tuple[int | str, ...]], values: list[Value]) -> None:
         for place, value in zip(places, values, strict=True):
@@ -276,7 +338,7 @@ class Recorder(TorchFunctionMode):
         op = Op(
             id=len(self.trace.ops),
             name=name,
-            phase="backward" if self._is_in_backward else self._phase,
+            phase=self._phase_now(),
             module=path,
             module_class=class_name,
             call=call,
@@ -288,81 +350,26 @@ class Recorder(TorchFunctionMode):
         self.trace.ops.append(op)
         return op
 
+    def _phase_now(self) -> Phase:
+        if self._is_in_backward:
+            return "backward"
+        if self._was_backward and not self._modules.depth and not torch.is_grad_enabled():
+            return "update"  # gradients are clipped, or an update is written by hand
+        return self._phase
+
     def _new_update_op(self, name: str) -> Op:
         op = self._new_op(name)
         op.phase = "update"
         return op
-
-    def _add_unseen(self, tensor: Tensor, edge: Edge, earlier: Value | None) -> Value:
-        """Make the op that made a tensor, though nothing was seen to be called."""
-        node = edge[0]
-        view = node.name() in _VIEWS and earlier is not None
-        call = None if view else self._custom.take(node)
-        running = None if view else next(iter(self._opaque_inputs), None)
-        arguments: tuple[Any, ...] = ()
-        if call is not None:
-            op = self._new_op(call.function.__name__)
-            op.function = f"{call.function.__module__}.{call.function.__qualname__}"
-            op.run = call.function.apply  # type: ignore[attr-defined]
-            op.source = call.source
-            op.opaque = (
-                f"It is a torch.autograd.Function of the user's own ({call.function.__name__}), with a backward that "
-                "is written by hand."
-            )
-            arguments = call.arguments
-        elif running is not None:
-            op = self._new_op(type(running).__name__)
-            op.opaque = why_opaque(running)
-            arguments = self._opaque_inputs[running]
-        elif view:
-            op = self._new_op("view again")
-            op.opaque = "It is a view of a tensor that was written over in place: autograd made it anew."
-        else:
-            op = self._new_op(node.name().removesuffix("0").removesuffix("Backward"))
-            op.opaque = (
-                f"Nothing was seen to be called: autograd's node {node.name()} was made where the recorder does not "
-                "look, inside torch.func, by compiled code, on another thread or by autograd's engine."
-            )
-        taken = tensors_in(arguments)
-        values = [self._tensors.value_of(part) for _, part in taken]
-        refs = {id(part): ValueRef(value.id) for (_, part), value in zip(taken, values, strict=True)}
-        op.arguments = tuple(with_refs(part, refs) for part in arguments)
-        self._add_uses(op, [place for place, _ in taken], values)
-        value = self._tensors.add(tensor, "computed", op=op.id, producer=op.id)
-        op.outputs.append(value.id)
-        incoming: dict[Edge, list[Use]] = {}
-        for (_, part), use in zip(taken, op.inputs, strict=True):
-            part_edge = self._tensors.edge(part)
-            if part_edge is not None:
-                incoming.setdefault(part_edge, []).append(use)
-        self._graph.link(op, [edge], incoming, self._tensors.value_of, self._add_hidden)
-        return value
-
-    def _add_hidden(self, op: Op, node: Node) -> Value:
-        value = Value(
-            id=len(self.trace.values),
-            kind="hidden",
-            name="",
-            shape=(),
-            dtype="",
-            device="",
-            producer=op.id,
-            output=0,
-            requires_grad=True,
-            kept=Missing(f"it was made inside of the op ({node.name()}), and only its gradient passes by"),
-        )
-        self.trace.values.append(value)
-        return value
 
     # -- modules
 
     def _module_called(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
         if module is self._model and self._modules.depth == 1 and not self._is_in_backward:
             self._phase = "forward"
-        if why_opaque(module) and not self._opaque_inputs:
-            self._opaque_inputs[module] = inputs
-            for _, tensor in tensors_in(inputs):
-                self.value_of(tensor)
+            self._was_backward = False
+        with torch._C.DisableTorchFunction():
+            self._unseen.module_called(module, inputs)
         self._compiled.called(module)
 
     def _module_returned(self, module: nn.Module, path: str, output: Any) -> None:
@@ -374,28 +381,35 @@ class Recorder(TorchFunctionMode):
             values = [
                 self._tensors.value_of(tensor)
                 for tensor in outputs
-                if self._tensors.known(tensor) is not None or tensor.grad_fn is not None
+                if tensor.grad_fn is not None
+                or self._unseen.is_one_op(module)
+                or self._tensors.known(tensor) is not None
             ]
-        self._opaque_inputs.pop(module, None)
+            self._unseen.module_returned(module)
         self._returned.setdefault(path, []).extend(value.id for value in values)
-        if module is self._model and self._modules.depth == 0 and not self._is_in_backward:
+        if module is self._model and self._modules.depth == 1 and not self._is_in_backward:
             self._phase = "loss"
 
     # -- backward
 
     def _run_backward(self, func: Function, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         """Run the backward pass with the recorder on, so that what is computed again in it is recorded."""
-        root = next((tensor for _, tensor in tensors_in(args, kwargs)), None)
-        is_nested = self._is_in_backward  # a reentrant checkpoint runs a backward pass inside the backward pass
-        if root is not None and not is_nested:
-            self.trace.loss = self._tensors.value_of(root).id
-        run = _backward_of_tensor if func is Tensor.backward else _BACKWARD
-        self._is_in_backward, self._is_seeding = True, not is_nested
+        recorders = [self, *_others()]
+        earlier = [recorder._is_in_backward for recorder in recorders]
+        for recorder in recorders:
+            recorder._backward_begins(args, kwargs)
         try:
             with self:
-                run(*args, **kwargs)
+                run_backward(func, args, kwargs)
         finally:
-            self._is_in_backward, self._is_seeding = is_nested, False
+            for recorder, was_in_backward in zip(recorders, earlier, strict=True):
+                recorder._is_in_backward = was_in_backward
+
+    def _backward_begins(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        root = next((tensor for _, tensor in tensors_in(args, kwargs)), None)
+        if root is not None and not self._is_in_backward:  # a reentrant checkpoint runs one inside of it
+            self.trace.loss = self.value_of(root).id
+        self._is_in_backward = self._was_backward = True
 
     def _run_other_pass(self, func: Function, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Run torch.autograd.grad: its gradients are not the step's, and are not recorded."""
@@ -442,10 +456,20 @@ class Recorder(TorchFunctionMode):
         self._keeper.will_be_overwritten(gradient, len(self.trace.ops))
 
 
-def _changed(taken: list[tuple[tuple[int | str, ...], Tensor]], versions: list[int]) -> list[Tensor]:
-    """Return the arguments that the call wrote over."""
-    pairs = zip(taken, versions, strict=True)
-    return [tensor for (_, tensor), version in pairs if tensor._version != version]
+def _others() -> list[Recorder]:
+    """Return the recorders around this one."""
+    return [mode for mode in modes_that_are_on() if isinstance(mode, Recorder)]  # type: ignore[no-untyped-call]
+
+
+def _changed(
+    taken: list[tuple[tuple[int | str, ...], Tensor]], versions: list[int], written: list[Tensor]
+) -> list[Tensor]:
+    """Return the arguments that the call wrote over; tensors of inference_mode do not say so themselves."""
+    return [
+        tensor
+        for (_, tensor), version in zip(taken, versions, strict=True)
+        if version_of(tensor) != version or (version < 0 and any(tensor is target for target in written))
+    ]
 
 
 def _bases(changed: list[Tensor]) -> list[Tensor]:
@@ -454,7 +478,7 @@ def _bases(changed: list[Tensor]) -> list[Tensor]:
 
 
 def _autocast_dtype() -> str:
-    for device in ("cpu", "cuda"):
+    for device in ("cpu", "cuda", "mps", "xpu"):
         if torch.is_autocast_enabled(device):
             return str(torch.get_autocast_dtype(device)).removeprefix("torch.")
     return ""
@@ -463,36 +487,3 @@ def _autocast_dtype() -> str:
 def _there(state: Tensor | None) -> Tensor:
     assert state is not None  # noqa: S101  # it was there before the call
     return state
-
-
-def _opened(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a torch function whose own question "is there a mode?" is answered by no.
-
-    The mode stays on while it runs, and sees the functions that it calls, but not the function itself.
-    """
-    answers = dict(function.__globals__)
-    for name in ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic"):
-        if name in answers:
-            answers[name] = _no
-    opened = types.FunctionType(
-        function.__code__,
-        answers,
-        function.__name__,
-        function.__defaults__,
-        function.__closure__,
-    )
-    opened.__kwdefaults__ = function.__kwdefaults__
-    return opened
-
-
-def _no(*_args: object, **_kwargs: object) -> bool:
-    return False
-
-
-_BACKWARD = _opened(torch.autograd.backward)
-
-
-def _backward_of_tensor(
-    loss: Tensor, gradient: Any = None, retain_graph: Any = None, create_graph: bool = False, inputs: Any = None
-) -> None:
-    _BACKWARD(loss, gradient, retain_graph, create_graph, inputs=inputs)

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 
 from chainrule.errors import ChainruleError, UnknownNameError
@@ -44,7 +45,8 @@ def record(
         model: any module, in training or evaluation mode as it stands.
         loss_fn: called with the output and the targets, or with the output alone when `targets` is None. None: the
             output is the loss, or has it as `.loss` or under "loss" (Hugging Face).
-        inputs: a tensor, a tuple or list of positional arguments, or a dictionary of keyword arguments.
+        inputs: a tuple or list of positional arguments, a dictionary of keyword arguments, or the only argument (a
+            tensor, or a named tuple such as a PackedSequence).
         targets: whatever `loss_fn` takes.
         optimizer: makes the update; without one the parameters stay as they are. One that needs a closure (LBFGS) gets
             it; the first evaluation is the recorded one.
@@ -61,7 +63,7 @@ def record(
     began = time.perf_counter()
     devices = {tensor.device for tensor in (*model.parameters(), *model.buffers())}
     states = random_states(device for device in devices if device.type != "cpu")
-    buffers = {name: buffer.detach().clone() for name, buffer in model.named_buffers()}
+    buffers = {name: buffer.detach().clone() for name, buffer in model.named_buffers() if not is_lazy(buffer)}
 
     def compute_loss(twin: nn.Module, inputs: Any = inputs, targets: Any = targets, loss_fn: Any = loss_fn) -> Tensor:
         loss: Tensor = _loss_of(_call(twin, inputs), loss_fn, targets)
@@ -125,7 +127,7 @@ def _check(model: object, loss_fn: object, keep: object, byte_budget: object) ->
 def _call(model: nn.Module, inputs: Any) -> Any:
     if isinstance(inputs, Mapping):
         return model(**inputs)
-    if isinstance(inputs, tuple | list):
+    if isinstance(inputs, tuple | list) and not hasattr(inputs, "_fields"):
         return model(*inputs)
     return model(inputs)
 

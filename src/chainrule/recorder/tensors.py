@@ -6,7 +6,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 from chainrule.recorder.graph import Edge, GradientGraph, edge_of
-from chainrule.recorder.keeping import Keeper
+from chainrule.recorder.keeping import Keeper, memory_of, version_of
 from chainrule.trace import Trace, Value, ValueKind
 
 NewOp = Callable[[Tensor, Edge | None], int]
@@ -16,27 +16,30 @@ Named = tuple[ValueKind, str]
 class _Known:
     """A tensor that has been seen, and which value it is while its version and its edge stay the same."""
 
-    __slots__ = ("edge", "tensor", "value", "version")
+    __slots__ = ("edge", "tensor", "value", "version", "writes")
 
-    def __init__(self, tensor: Tensor, value: Value, edge: Edge | None) -> None:
+    def __init__(self, tensor: Tensor, value: Value, edge: Edge | None, writes: int) -> None:
         self.tensor = weakref.ref(tensor)
         self.value = value
-        self.version = tensor._version
+        self.version = version_of(tensor)
         self.edge = edge
+        self.writes = writes
 
 
 class TensorTable:
     """Finds the value of a tensor, and makes one for a tensor that is new or has changed.
 
     A value is a tensor object with a version and an edge of autograd's graph. When any of them is another one, the
-    tensor is another value: it was written over, or its base was.
+    tensor is another value: it was written over, or its base was. What is written through `x.data` does not count as a
+    version of x; for that the writes to its memory are counted here.
 
     Args:
         trace: gets the values.
         keeper: decides what is kept of them.
         graph: learns their edges.
         names: the kind and name of known leaves, by `id`; they live as long as the recording.
-        unseen: makes the op of a tensor that something made which the recorder does not see.
+        unseen: makes the op of a tensor that something made which the recorder does not see; returns None when such a
+            tensor is a leaf.
 
     Attributes:
         hooked: the values on whose gradient a hook of the user's runs.
@@ -48,7 +51,7 @@ class TensorTable:
         keeper: Keeper,
         graph: GradientGraph,
         names: dict[int, Named],
-        unseen: Callable[[Tensor, Edge, Value | None], Value],
+        unseen: Callable[[Tensor, Edge | None, Value | None], Value | None],
     ) -> None:
         self._trace = trace
         self._keeper = keeper
@@ -56,6 +59,7 @@ class TensorTable:
         self._names = names
         self._unseen = unseen
         self._known: dict[int, _Known] = {}
+        self._writes: dict[int, int] = {}
         self.hooked: dict[int, Value] = {}
 
     def name(self, tensor: Tensor, kind: ValueKind, name: str) -> None:
@@ -67,7 +71,22 @@ class TensorTable:
         known = self._known.get(id(tensor))
         if known is None or known.tensor() is not tensor:
             return None
-        return known.value if known.version == tensor._version and known.edge == edge_of(tensor) else None
+        return known.value if self._is_current(known, tensor, edge_of(tensor)) else None
+
+    def _is_current(self, known: _Known, tensor: Tensor, edge: Edge | None) -> bool:
+        if known.version != version_of(tensor) or known.edge != edge:
+            return False
+        return not self._writes or known.writes == self._writes_to(tensor)
+
+    def _writes_to(self, tensor: Tensor) -> int:
+        return self._writes.get(memory_of(tensor), 0) if self._writes else 0
+
+    def wrote_over(self, tensors: list[Tensor]) -> None:
+        """Count a write to the memory of tensors: what else lies there has changed with them."""
+        for tensor in tensors:
+            memory = memory_of(tensor)
+            if memory:
+                self._writes[memory] = self._writes.get(memory, 0) + 1
 
     def edge(self, tensor: Tensor) -> Edge | None:
         """Return the edge of a tensor whose value has just been asked for."""
@@ -79,7 +98,7 @@ class TensorTable:
         edge = edge_of(tensor)
         earlier: Value | None = None
         if known is not None and known.tensor() is tensor:
-            if known.version == tensor._version and known.edge == edge:
+            if self._is_current(known, tensor, edge):
                 if tensor._backward_hooks:
                     self.hooked[known.value.id] = known.value
                 return known.value
@@ -87,13 +106,12 @@ class TensorTable:
         if edge is not None:
             same = self._graph.values.get(edge)
             if same is not None and earlier is None:  # another Python object for the same tensor
-                self._known[id(tensor)] = _Known(tensor, same, edge)
+                self._known[id(tensor)] = _Known(tensor, same, edge, self._writes_to(tensor))
                 return same
-        if edge is not None and tensor.grad_fn is not None:
-            return self._unseen(tensor, edge, earlier)
+        made = self._unseen(tensor, edge, earlier)
+        if made is not None:
+            return made
         kind, name = self._names.get(id(tensor), ("constant", ""))
-        if earlier is not None and earlier.name == name:
-            name = ""
         return self.add(tensor, kind, name=name, op=len(self._trace.ops))
 
     def add(
@@ -122,7 +140,7 @@ class TensorTable:
         )
         self._trace.values.append(value)
         edge = edge_of(tensor)
-        self._known[id(tensor)] = _Known(tensor, value, edge)
+        self._known[id(tensor)] = _Known(tensor, value, edge, self._writes_to(tensor))
         if edge is not None:
             self._graph.add_value(edge, value)
         return value
@@ -135,3 +153,4 @@ class TensorTable:
         """Forget all tensors, when the recording is over."""
         self._known.clear()
         self._names.clear()
+        self._writes.clear()
