@@ -148,6 +148,7 @@ ARITHMETIC = [
     Case("pow", torch.pow, {"input": at(0.0, 1.0), "exponent": 2}),
     Case("pow", torch.pow, {"input": positive(2, 3), "exponent": ROW}),
     Case("rpow", lambda input, other: other**input, {"input": X, "other": 2.0}),
+    Case("rpow", lambda input, other: other**input, {"input": positive(2, 3), "other": at(1.0, 2.0, 3.0)}),
     *(
         Case(name, function, {"input": X, "other": other})
         for name, function in (("maximum", torch.maximum), ("minimum", torch.minimum))
@@ -174,6 +175,11 @@ ARITHMETIC = [
         Case(name, function, {"input": X, "other": ROW})
         for name, function in (("logaddexp", torch.logaddexp), ("hypot", torch.hypot), ("atan2", torch.atan2))
     ),
+    Case("pow", torch.pow, {"input": at(1.0, 2.0), "exponent": at(3.0, 0.0)}),
+    Case("hypot", torch.hypot, {"input": at(0.0, 1.0), "other": at(2.0, 0.0)}),
+    Case("atan2", torch.atan2, {"input": at(0.0, 1.0), "other": at(2.0, 0.0)}),
+    Case("bilinear", F.bilinear, {"input1": at(0.0, 1.0), "input2": at(0.0, 2.0), "weight": normal(2, 2, 2)}),
+    Case("addmm", torch.addmm, {"input": X, "mat1": normal(2, 2), "mat2": normal(2, 3), "beta": 0, "alpha": 0}),
     Case("logaddexp", torch.logaddexp, {"input": at(800.0, -3.0), "other": at(799.0, 800.0)}, exact_only=True),
 ]
 _ANYWHERE = ("neg", "positive", "square", "exp", "exp2", "expm1", "abs", "sin", "cos", "tan", "atan", "sinh", "cosh")

@@ -29,7 +29,18 @@ x, t = normal(3, 4), normal(3, 4, seed=1)
 classes, some_ignored = torch.tensor([2, 0, 3]), torch.tensor([2, -100, 3])
 weights = positive(4, seed=5)
 kinks = {"input": torch.tensor([0.0, 0.5, 1.0, -1.0, 2.0]).double(), "target": torch.zeros(5).double()}
+some_zero = torch.tensor([1.0, 0.0, 2.0, 0.0]).double()
 ELEMENTWISE_LOSSES = [
+    *each("mse_loss", **kinks),
+    *each("mse_loss", input=x, target=t, weight=some_zero.expand(3, 4)),
+    *each("l1_loss", input=x, target=t, weight=some_zero.expand(3, 4)),
+    *each("huber_loss", input=x, target=t, weight=some_zero.expand(3, 4)),
+    *each("binary_cross_entropy", input=share(3, 4), target=share(3, 4), weight=some_zero),
+    *each("binary_cross_entropy_with_logits", input=60 * x, target=signs(3, 4).relu(), weight=some_zero),
+    *each("binary_cross_entropy_with_logits", input=60 * x, target=signs(3, 4).relu(), pos_weight=2 * some_zero),
+    *each("binary_cross_entropy_with_logits", input=kinks["input"], target=share(5), pos_weight=weights[:1]),
+    *each("gaussian_nll_loss", input=kinks["input"], target=kinks["target"], var=positive(5)),
+    *each("soft_margin_loss", input=30 * x, target=signs(3, 4)),
     *each("mse_loss", input=x, target=t),
     *each("mse_loss", input=x, target=t, weight=positive(3, 4)),
     *each("l1_loss", input=x, target=t),
@@ -76,6 +87,10 @@ ELEMENTWISE_LOSSES = [
     *each("soft_margin_loss", input=x, target=signs(3, 4)),
 ]
 CLASS_LOSSES = [
+    *each("nll_loss", input=x, target=classes, weight=some_zero),
+    *each("cross_entropy", input=x, target=torch.tensor([1, 0, 2]), weight=some_zero),
+    *each("cross_entropy", input=x, target=torch.tensor([1, 0, 2]), weight=some_zero, label_smoothing=0.1),
+    *each("multilabel_soft_margin_loss", input=90 * x, target=whole(3, 4, below=2).double(), weight=some_zero),
     *each("nll_loss", input=x, target=classes),
     *each("nll_loss", input=x, target=some_ignored, weight=weights),
     *each("nll_loss", input=x, target=torch.tensor([2, 1, 3]), ignore_index=1),

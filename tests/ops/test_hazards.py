@@ -33,6 +33,12 @@ ELEMENTWISE = [
     Case("pow", torch.pow, {"input": at(0.0, 2.0), "exponent": -1}),
     Case("pow", torch.pow, {"input": at(0.0, -2.0, 4.0), "exponent": 0.5}),
     Case("pow", torch.pow, {"input": at(1e200, 4.0), "exponent": 2}),
+    Case("pow", torch.pow, {"input": at(-2.0, -2.0, 4.0), "exponent": at(2.0, 0.5, 2.0)}),
+    Case("rpow", lambda input, other: other**input, {"input": at(2.0, -1.0, 0.5), "other": -2.0}),
+    Case("rpow", lambda input, other: other**input, {"input": at(2.0, -1.0, 0.5), "other": 0.0}),
+    Case("hypot", torch.hypot, {"input": at(0.0, 0.0, 1.0), "other": at(0.0, 1.0, 0.0)}),
+    Case("atan2", torch.atan2, {"input": at(0.0, 0.0, 1.0), "other": at(0.0, 1.0, 0.0)}),
+    Case("normalize", F.normalize, {"input": at(0.0, 0.0, 3.0, 4.0).reshape(2, 2), "eps": 0.0}),
     Case("div", torch.div, {"input": at(1.0, 0.0, 2.0), "other": at(0.0, 0.0, 2.0)}),
     Case("div", torch.div, {"input": at(1e300, 2.0), "other": at(1e-300, 2.0)}),
     Case("rdiv", lambda input, other: other / input, {"input": at(0.0, 2.0), "other": 1.0}),
@@ -92,6 +98,67 @@ def test_groups_are_named_by_all_their_elements() -> None:
     (hazard,) = rule.hazards
     arguments = {"input": rows, "dim": 1}
     assert hazard.mask(arguments, torch.logsumexp(rows, 1)).tolist() == [[True, True], [False, False]]
+
+
+def test_a_channel_without_spread_is_named() -> None:
+    arguments = {
+        "input": at(2.0, 1.0, 2.0, 3.0).reshape(2, 2),
+        "running_mean": at(2.0, 1.0),
+        "running_var": at(0.0, 1.0),
+        "eps": 0.0,
+    }
+    output = F.batch_norm(**arguments)
+    rule = rule_for("batch_norm")
+    assert rule is not None
+    (hazard,) = rule.chosen(arguments).hazards
+    assert hazard.mask(arguments, output).tolist() == (~output.isfinite()).tolist() == [[True, False]] * 2
+
+
+@pytest.mark.parametrize("exponent", [0.0, 1.0, 2.0])
+def test_powers_of_0_send_nothing_back_to_their_exponent(exponent: float) -> None:
+    base, power = at(0.0).requires_grad_(), at(exponent).requires_grad_()
+    output = base**power
+    output.sum().backward()
+    rule = rule_for("pow")
+    assert rule is not None
+    for name, tensor in (("input", base), ("exponent", power)):
+        (silencer,) = (one for one in rule.silencers if one.argument == name)
+        assert tensor.grad is not None
+        found = silencer.mask({"input": base.detach(), "exponent": power.detach()}, output.detach())
+        assert found.tolist() == [tensor.grad.item() == 0]
+
+
+def test_a_soft_margin_overflows() -> None:
+    arguments = {"input": at(900.0, -900.0), "target": at(1.0, 1.0), "reduction": "none"}
+    output = F.soft_margin_loss(**arguments)
+    rule = rule_for("soft_margin_loss")
+    assert rule is not None
+    (hazard,) = rule.chosen(arguments).hazards
+    assert hazard.mask(arguments, output).tolist() == output.isinf().tolist() == [False, True]
+
+
+def test_a_target_probability_of_0_silences_the_input_and_breaks_the_target() -> None:
+    scores, target = at(-1.0, -2.0).requires_grad_(), at(0.0, 1.0).requires_grad_()
+    output = F.kl_div(scores, target, reduction="sum")
+    output.backward()
+    assert scores.grad is not None
+    assert target.grad is not None
+    arguments = {"input": scores.detach(), "target": target.detach(), "reduction": "sum"}
+    rule = rule_for("kl_div")
+    assert rule is not None
+    (silencer,), (hazard,) = rule.silencers, (one for one in rule.hazards if one.hits == "backward")
+    assert silencer.mask(arguments, output.detach()).tolist() == (scores.grad == 0).tolist() == [True, False]
+    assert hazard.mask(arguments, output.detach()).tolist() == (~target.grad.isfinite()).tolist() == [True, False]
+
+
+def test_a_class_without_probability_is_named() -> None:
+    scores = at(-INFINITE, 1.0, -INFINITE, 1.0).reshape(2, 2)
+    arguments = {"input": scores, "target": torch.tensor([0, 1]), "reduction": "none"}
+    rule = rule_for("cross_entropy")
+    assert rule is not None
+    (hazard,) = (one for one in rule.chosen(arguments).hazards if one.name == "log of 0")
+    assert F.cross_entropy(**arguments).isinf().tolist() == [True, False]
+    assert hazard.mask(arguments, F.cross_entropy(**arguments)).tolist() == [[True, False], [False, False]]
 
 
 @pytest.mark.parametrize("name", ["var", "std"])

@@ -196,7 +196,7 @@ _POWER_HAZARDS = (
         "negative, and its exponent is not a whole number",
         "input",
         "forward",
-        lambda v, _: (v["input"] < 0) & (v["exponent"] != v["exponent"].floor()),
+        lambda v, _: (v["input"] < 0) & ~_is_whole(v["exponent"]),
         "exponent",
     ),
     _endangered(
@@ -209,6 +209,41 @@ _POWER_HAZARDS = (
     ),
     _overflow("input", "exponent"),
 )
+
+
+def _is_whole(number: Tensor) -> Tensor:
+    return number == number.floor()
+
+
+def _powers(base: str, exponent: str) -> tuple[Silencer, ...]:
+    """What silences a power whose exponent is a tensor too."""
+    return (
+        _silenced(
+            "flat at 0",
+            "0 and its exponent above 1, or raised to the power of 0, where the power is flat",
+            base,
+            lambda v, _: (v[exponent] == 0) | ((v[base] == 0) & (v[exponent] > 1)),
+            exponent,
+        ),
+        _silenced(
+            "power of 0 or 1",
+            "an exponent of 0 or 1, whose powers do not change",
+            exponent,
+            lambda v, _: (v[base] == 1) | ((v[base] == 0) & (v[exponent] >= 0)),
+            base,
+        ),
+    )
+
+
+def _powers_of_negative(base: str, exponent: str) -> Hazard:
+    return _endangered(
+        "power of a negative number",
+        "an exponent of a negative number, which has no derivative by it",
+        exponent,
+        "backward",
+        lambda v, _: (v[base] < 0) & _is_whole(v[exponent]),
+        base,
+    )
 
 
 def _cases(*cases: tuple[Any, Any]) -> Expr:
@@ -250,6 +285,15 @@ _NOT_SMALLER = tuple(
     )
 )
 _TWO = {"input": X, "min": A, "max": B}
+_BOTH_WAYS = (("input", "other"), ("other", "input"))
+
+
+def _small_beside(name: str, other: str) -> Callable[[dict[str, Tensor], float], Tensor]:
+    def found(values: dict[str, Tensor], threshold: float) -> Tensor:
+        return (values[name].abs() <= threshold * values[other].abs()) & (values[other] != 0)
+
+    return found
+
 
 ARITHMETIC: tuple[OpRule, ...] = (
     OpRule(
@@ -322,9 +366,36 @@ ARITHMETIC: tuple[OpRule, ...] = (
         _power,
         aliases=("float_power",),
         choose=_choose_power,
-        hazards=_POWER_HAZARDS,
+        silencers=_powers("input", "exponent"),
+        hazards=(*_POWER_HAZARDS, _powers_of_negative("input", "exponent")),
     ),
-    OpRule("rpow", Z**X, _PAIR, _pair, hazards=(_overflow("input", "other"),)),
+    OpRule(
+        "rpow",
+        Z**X,
+        _PAIR,
+        _pair,
+        silencers=_powers("other", "input"),
+        hazards=(
+            _overflow("input", "other"),
+            _endangered(
+                "power of 0",
+                "negative, and an exponent of 0",
+                "input",
+                "forward",
+                lambda v, _: (v["other"] == 0) & (v["input"] < 0),
+                "other",
+            ),
+            _endangered(
+                "root of a negative number",
+                "not a whole number, and an exponent of a negative number",
+                "input",
+                "forward",
+                lambda v, _: (v["other"] < 0) & ~_is_whole(v["input"]),
+                "other",
+            ),
+            _powers_of_negative("other", "input"),
+        ),
+    ),
     OpRule("maximum", Max(X, Z), _PAIR, _pair, silencers=_NOT_LARGER, note="At a tie each gets half."),
     OpRule("minimum", Min(X, Z), _PAIR, _pair, silencers=_NOT_SMALLER, note="At a tie each gets half."),
     OpRule(
@@ -412,8 +483,38 @@ ARITHMETIC: tuple[OpRule, ...] = (
         school={"input": exp(X - Y), "other": exp(Z - Y)},
         stable=Max(X, Z) + log(exp(X - Max(X, Z)) + exp(Z - Max(X, Z))),
     ),
-    OpRule("hypot", sqrt(X**2 + Z**2), _PAIR, _pair),
-    OpRule("atan2", sympy.atan2(X, Z), _PAIR, _pair, aliases=("arctan2",)),
+    OpRule(
+        "hypot",
+        sqrt(X**2 + Z**2),
+        _PAIR,
+        _pair,
+        silencers=tuple(
+            _silenced("small", "0, or small beside the other of the two", name, _small_beside(name, other), other)
+            for name, other in _BOTH_WAYS
+        ),
+        hazards=tuple(
+            _endangered(
+                "root at 0: its derivative is infinite",
+                "0 like the other of the two, and the length has no derivative there",
+                name,
+                "backward",
+                lambda v, _: (v["input"] == 0) & (v["other"] == 0),
+                other,
+            )
+            for name, other in _BOTH_WAYS
+        ),
+    ),
+    OpRule(
+        "atan2",
+        sympy.atan2(X, Z),
+        _PAIR,
+        _pair,
+        aliases=("arctan2",),
+        silencers=(
+            _silenced("flat", "on the axis where the other is 0", "input", lambda v, _: v["other"] == 0, "other"),
+            _silenced("flat", "on the axis where the other is 0", "other", lambda v, _: v["input"] == 0, "input"),
+        ),
+    ),
 )
 
 _PLAIN = {rule.name: rule for rule in ARITHMETIC}

@@ -353,6 +353,11 @@ def _labels_met(arguments: Arguments, output: Tensor, threshold: float) -> Tenso
     return (slopes if weight is None else slopes * (weight != 0)).abs() <= threshold
 
 
+def _label_has_no_weight(arguments: Arguments, output: Tensor, threshold: float) -> Tensor:
+    weight = arguments.get("weight")
+    return torch.zeros((), dtype=torch.bool) if weight is None else weight == 0
+
+
 _MULTILABEL = by_reduction(
     "multilabel_soft_margin_loss",
     Sum(CS[K] * (Softplus(XS[K]) - ZS[K] * XS[K]), (K, 1, N)) / CLASSES,
@@ -361,6 +366,7 @@ _MULTILABEL = by_reduction(
     letters=(CS[K],),
     silencers=(
         Silencer("already right", "already so near to its target that σ(x) − t is about 0", "input", _labels_met),
+        Silencer("weight 0", "of a class whose weight is 0", "target", _label_has_no_weight),
     ),
     note="The sum over k runs over the n_c classes; c is the weight of a class, 1 unless it is given.",
 )

@@ -268,7 +268,6 @@ def _is_certain(arguments: Arguments, output: Tensor, threshold: float) -> Tenso
 
 
 _CERTAIN = Silencer("already right", "already so near to its target that σ(x) − t is about 0", "input", _is_certain)
-_NO_INPUT_WEIGHT = _silencers("weight 0", "given a weight of 0", _no_weight, "input")
 _ENDS = Hazard(
     "log of 0",
     "0 or 1, where the logarithm is cut off at −100 and the slope reaches 10¹² (infinite in float16)",
@@ -283,7 +282,7 @@ _BINARY = by_reduction(
     _binary,
     letters=(C,),
     school={"input": C * (X - Z) / (X * (1 - X))},
-    silencers=(*_silencers("already right", _EQUAL, lambda a, _, __: _gap(a) == 0, "input"), *_NO_INPUT_WEIGHT),
+    silencers=(*_silencers("already right", _EQUAL, lambda a, _, __: _gap(a) == 0, "input"), *_NO_WEIGHT),
     hazards=(_ENDS,),
     note="c is the weight of the element, 1 unless it is given. After a sigmoid, the two slopes make σ(x) − t.",
 )
@@ -295,7 +294,7 @@ _BINARY_LOGITS = by_reduction(
     _binary,
     letters=(C,),
     school={"input": C * (Sigmoid(X) - Z)},
-    silencers=(_CERTAIN, *_NO_INPUT_WEIGHT),
+    silencers=(_CERTAIN, *_NO_WEIGHT),
     note=_LOGITS_NOTE,
 )
 _BINARY_LOGITS_WEIGHTED = by_reduction(
@@ -304,7 +303,7 @@ _BINARY_LOGITS_WEIGHTED = by_reduction(
     _PAIR,
     _binary,
     letters=(C, B),
-    silencers=(_CERTAIN, *_NO_INPUT_WEIGHT),
+    silencers=(_CERTAIN, *_NO_WEIGHT),
     note="b is pos_weight, the weight of what is to be 1.",
 )
 
@@ -325,6 +324,15 @@ _TARGET_OVERFLOWS = Hazard(
         else torch.zeros((), dtype=torch.bool)
     ),
 )
+_TARGET_IS_ZERO = Hazard(
+    "log of 0",
+    "0, where the slope by the target, its logarithm, is −∞",
+    "target",
+    "backward",
+    lambda arguments, output: (
+        torch.zeros((), dtype=torch.bool) if arguments.get("log_target") else arguments["target"] == 0
+    ),
+)
 _KL_ELEMENT = Piecewise((Z * (log(Z) - X), Z > 0), (0, True))
 _KL_LOG_ELEMENT = exp(Z) * (Z - X)
 
@@ -338,7 +346,7 @@ def _is_unlikely(arguments: Arguments, output: Tensor, threshold: float) -> Tens
 def _kl_rules(element: Expr) -> dict[str, OpRule]:
     more: Mapping[str, Any] = {
         "silencers": _silencers("target 0", "what is to have a probability of about 0", _is_unlikely, "input"),
-        "hazards": (_TARGET_OVERFLOWS,),
+        "hazards": (_TARGET_OVERFLOWS, _TARGET_IS_ZERO),
     }
     of_batch = by_reduction(
         "kl_div", element, _PAIR, _kl_div, divisor=BATCH, note="b is the size of the batch.", **more
@@ -450,6 +458,11 @@ def _is_beyond(arguments: Arguments, output: Tensor, threshold: float) -> Tensor
     return slope <= threshold
 
 
+def _margin_overflows(arguments: Arguments, output: Tensor) -> Tensor:
+    exponent: Tensor = -arguments["target"] * arguments["input"].detach()
+    return torch.exp(exponent).isinf() & exponent.isfinite()
+
+
 _SOFT_MARGIN = by_reduction(
     "soft_margin_loss",
     Softplus(-Z * X),
@@ -458,6 +471,15 @@ _SOFT_MARGIN = by_reduction(
     letters=(Z,),
     silencers=_silencers(
         "already right", "so far on the right side that the loss is flat (saturated)", _is_beyond, "input"
+    ),
+    hazards=(
+        Hazard(
+            "exp overflow",
+            "so far on the wrong side that e^(−z·x) is infinite in its dtype",
+            "input",
+            "forward",
+            _margin_overflows,
+        ),
     ),
     note="z is the target, 1 or −1.",
 )

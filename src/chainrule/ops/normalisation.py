@@ -265,9 +265,6 @@ def _layer_groups(arguments: Arguments) -> Tensor:
     return _rows(arguments["input"].shape, len(arguments["normalized_shape"]))[0]
 
 
-_NO_SPREAD = "the same in its whole group, so that the variance is 0, and ε is 0"
-
-
 def _spread_is_zero(groups: Callable[[Arguments], Tensor]) -> Hazard:
     def find(arguments: Arguments, output: Tensor) -> Tensor:
         if arguments.get("eps", 1e-5) != 0:
@@ -276,15 +273,9 @@ def _spread_is_zero(groups: Callable[[Arguments], Tensor]) -> Hazard:
         elements = values.reshape(-1)[groups(arguments)]
         return (elements == elements[:, :1]).all(1).reshape(values.shape)
 
-    return Hazard("variance 0", _NO_SPREAD, "input", "forward", find)
-
-
-def _channel_is_flat(arguments: Arguments, output: Tensor) -> Tensor:
-    if arguments.get("eps", 1e-5) != 0:
-        return torch.zeros((), dtype=torch.bool)
-    values: Tensor = arguments["input"].detach()
-    by_channel = values.transpose(0, 1).flatten(1)
-    return (by_channel == by_channel[:, :1]).all(1).reshape(-1, *(1,) * (values.dim() - 2))
+    return Hazard(
+        "variance 0", "the same in its whole group, so that the variance is 0, and ε is 0", "input", "forward", find
+    )
 
 
 def _all_zero(arguments: Arguments, output: Tensor) -> Tensor:
@@ -343,7 +334,6 @@ _BATCH = OpRule(
     choose=_choose_batch,
     school=_SCHOOL,
     silencers=(_weight_is_zero(by_channel=True),),
-    hazards=(Hazard("variance 0", _NO_SPREAD, "input", "forward", _channel_is_flat),),
     note="The sums run over the batch and the places of one channel. " + _NOTE,
 )
 _INSTANCE_RUNNING = _running("instance_norm", _instance_norm)
