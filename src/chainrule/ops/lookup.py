@@ -8,6 +8,7 @@ from chainrule.ops.convolution import CONVOLUTION
 from chainrule.ops.dropout import DROPOUT
 from chainrule.ops.elementary import ELEMENTARY
 from chainrule.ops.embedding import EMBEDDING
+from chainrule.ops.likelihoods import LIKELIHOODS
 from chainrule.ops.losses import LOSSES
 from chainrule.ops.moves import MOVES
 from chainrule.ops.normalisation import NORMALISATION
@@ -37,6 +38,7 @@ RULES: tuple[OpRule, ...] = (
     *EMBEDDING,
     *ATTENTION,
     *LOSSES,
+    *LIKELIHOODS,
     *CLASS_LOSSES,
     *VECTOR_LOSSES,
 )
