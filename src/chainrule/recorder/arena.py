@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 _ALIGNMENT = 64
 _LARGE_PAGE = 2 * 2**20
+_PLAIN = (Tensor, nn.Parameter)  # a class of its own (DTensor) may lie elsewhere than in its memory
 _BLOCKS: WeakKeyDictionary[nn.Module, Tensor] = WeakKeyDictionary()
 
 
@@ -33,7 +34,7 @@ class Arena:
 
     def copy(self, tensor: Tensor) -> Tensor | None:
         """Return a copy of a dense CPU tensor with the same strides, or None when it does not fit into what is left."""
-        if tensor.device.type != "cpu" or tensor.layout is not torch.strided:
+        if tensor.device.type != "cpu" or tensor.layout is not torch.strided or type(tensor) not in _PLAIN:
             return None
         begin = -(-self._used // _ALIGNMENT) * _ALIGNMENT
         end = begin + tensor.nbytes

@@ -6,7 +6,7 @@ on the nodes read the gradients that pass, and change nothing: the graph is the 
 
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -37,13 +37,21 @@ def edge_of(tensor: Tensor) -> Edge | None:
     return edge.node, edge.output_nr
 
 
+def own_work() -> AbstractContextManager[object]:
+    """Return a context for what the recorder itself does with tensors, inside of whatever the user's code runs in.
+
+    Other recorders do not see it, and tensors that it makes belong to no transform of torch.func and to no
+    inference_mode.
+    """
+    if torch._C._are_functorch_transforms_active() or torch.is_inference_mode_enabled():
+        return _outside()
+    quiet: AbstractContextManager[object] = torch._C.DisableTorchFunction()
+    return quiet
+
+
 @contextmanager
-def autograd_itself() -> Iterator[None]:
-    """Leave torch.func's transforms and inference_mode for a moment: what is made inside of them is of no other use."""
-    if not torch._C._are_functorch_transforms_active() and not torch.is_inference_mode_enabled():
-        yield
-        return
-    with torch.inference_mode(mode=False), temporarily_clear_interpreter_stack():
+def _outside() -> Iterator[None]:
+    with torch._C.DisableTorchFunction(), torch.inference_mode(mode=False), temporarily_clear_interpreter_stack():
         yield
 
 
@@ -213,7 +221,7 @@ class GradientGraph:
         def look(passed: tuple[Any, ...], arrived: tuple[Any, ...]) -> None:
             alive = graph()
             if alive is not None:
-                with torch._C.DisableTorchFunction():
+                with own_work():
                     alive._node_ran(node, passed, arrived)
 
         self._handles[node] = [type(node).register_hook(node, look)]
@@ -223,7 +231,7 @@ class GradientGraph:
                 alive = graph()
                 gradient = leaf_of(node).grad
                 if alive is not None and gradient is not None:
-                    with torch._C.DisableTorchFunction():
+                    with own_work():
                         alive._accumulates(gradient)
 
             self._handles[node].append(node.register_prehook(look_before))

@@ -13,6 +13,7 @@ from typing import Any, Literal, final
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 
@@ -26,12 +27,13 @@ from chainrule.recorder.bounds import bounds_of
 from chainrule.recorder.compiled import CompiledModules
 from chainrule.recorder.custom import CustomCalls
 from chainrule.recorder.functions import Function, FunctionFacts, Role, facts_of
-from chainrule.recorder.graph import Edge, GradientGraph, Node, autograd_itself
+from chainrule.recorder.graph import Edge, GradientGraph, Node, own_work
 from chainrule.recorder.keeping import Keeper, version_of
 from chainrule.recorder.leaves import leaf_names, module_paths, named_tensors
 from chainrule.recorder.modules import ModuleStack
 from chainrule.recorder.naming import name_values
 from chainrule.recorder.randomness import random_state
+from chainrule.recorder.settling import settle_carried, settle_freed
 from chainrule.recorder.sources import SourceFinder
 from chainrule.recorder.tensors import TensorTable
 from chainrule.recorder.unseen import UnseenOps
@@ -39,7 +41,6 @@ from chainrule.recorder.updating import UpdateWatch
 from chainrule.trace import (
     Decision,
     Keep,
-    Kept,
     Missing,
     ModuleNote,
     Op,
@@ -48,7 +49,6 @@ from chainrule.trace import (
     Use,
     Value,
     ValueRef,
-    read,
 )
 
 BYTE_BUDGET = 4 * 2**30
@@ -106,6 +106,16 @@ class Recorder(TorchFunctionMode):
         self._unseen = UnseenOps(self.trace, self._tensors, self._graph, self._custom, self._new_op)
         self._updates = UpdateWatch(model, self.trace, self._keeper, self._tensors.value_of, self._new_update_op)
         self._backward_ops: dict[int, Op] = {}
+        self._is_shared = any(isinstance(module, DistributedDataParallel) for module in paths)
+        if self._is_shared:
+            self.trace.notes.append(
+                "DistributedDataParallel averages the gradients over all processes after they have arrived: adjoints "
+                "are those of this process, and the update takes the average."
+            )
+        if any(type(parameter).__name__ == "DTensor" for parameter in model.parameters()):
+            self.trace.notes.append(
+                "The parameters are sharded (DTensor): ops take what is gathered from them, and adjoints stand there."
+            )
         self._has_lazy = any(is_lazy(each) for each in (*model.parameters(), *model.buffers()))
         self._phase: Phase = "forward"
         self._is_in_backward = False
@@ -142,8 +152,12 @@ class Recorder(TorchFunctionMode):
             self._finish()
 
     def _finish(self) -> None:
+        with own_work():
+            self._close()
+
+    def _close(self) -> None:
         trace = self.trace
-        self._settle_carried()
+        settle_carried(trace, self._graph.carried(), self._keeper)
         for value in trace.values:
             if value.kind in _NAMED_LEAVES and isinstance(value.data, Tensor):
                 # The user's next step writes over these; activations are nobody's but the trace's.
@@ -151,6 +165,7 @@ class Recorder(TorchFunctionMode):
         for buffer in self._model.buffers():
             if not self._has_lazy or not is_lazy(buffer):
                 self._keeper.will_be_overwritten(buffer, len(trace.ops))
+        settle_freed(trace)
         trace.left_out = self._keeper.left_out
         for path, outputs in self._returned.items():
             note = trace.modules.get(path)
@@ -173,26 +188,6 @@ class Recorder(TorchFunctionMode):
         del self._unseen
         self._is_finished = True
 
-    def _settle_carried(self) -> None:
-        """Give values that share an edge with an earlier one their part of its adjoint, and their writers the same."""
-        for earlier, later in self._graph.carried():
-            parts = [kept for use in later.uses for kept in use.sent]
-            if not parts:
-                continue
-            later.kept_adjoint = parts[0] if len(parts) == 1 else self._sum(parts)
-            writer = self.trace.ops[later.producer or 0]
-            for use in writer.inputs:
-                if use.value == earlier.id:
-                    use.sent.append(later.kept_adjoint)
-                    break
-
-    def _sum(self, parts: list[Kept]) -> Kept:
-        numbers = [read(kept) for kept in parts]
-        tensors = [number for number in numbers if isinstance(number, Tensor)]
-        if len(tensors) < len(numbers):
-            return Missing("it is the sum of several contributions, of which only statistics are kept")
-        return self._keeper.keep(sum(tensors[1:], tensors[0]), len(self.trace.ops))
-
     def name(self, structure: object, kind: Literal["input", "target"]) -> None:
         """Make known that tensors (one, or nested in tuples, lists and dictionaries) are the step's inputs or targets.
 
@@ -203,11 +198,11 @@ class Recorder(TorchFunctionMode):
 
     def value_of(self, tensor: Tensor) -> Value:
         """Return the value that a tensor is at this moment of the step."""
-        with torch._C.DisableTorchFunction():
+        with own_work():
             return self._tensors.value_of(tensor)
 
     def _value_and_edge(self, tensor: Tensor) -> tuple[Value, Edge | None]:
-        with autograd_itself(), torch.enable_grad(), torch._C.DisableTorchFunction():
+        with own_work(), torch.enable_grad():
             value = self._tensors.value_of(tensor)
             return value, self._tensors.edge(tensor)
 
@@ -248,41 +243,41 @@ class Recorder(TorchFunctionMode):
         taken = tensors_in(args, kwargs)
         if self._has_lazy and any(is_lazy(tensor) for _, tensor in taken):
             return func(*args, **kwargs)  # it has no shape and no numbers yet
-        with autograd_itself():
+        with own_work():
             values = [self._tensors.value_of(tensor) for _, tensor in taken]
             edges = [self._tensors.edge(tensor) for _, tensor in taken]
-        versions = [version_of(tensor) for _, tensor in taken]
+            versions = [version_of(tensor) for _, tensor in taken]
+            device = taken[0][1].device if taken else torch.device(kwargs.get("device") or torch.get_default_device())
+            generator = kwargs.get("generator")
+            before = random_state(device, generator)
         written = self._keep_before_write(facts, args, kwargs)
         gradients_on = torch.is_grad_enabled()
-        device = taken[0][1].device if taken else torch.device(kwargs.get("device") or "cpu")
-        generator = kwargs.get("generator")
-        before = random_state(device, generator)
         result = func(*args, **kwargs)
         made = tensors_of(result)
         changed = _changed(taken, versions, written)
         if not made and not changed:
             return result
-        op = self._new_op(facts.name)
-        op.function, op.run, op.gradients_on = facts.full_name, func, gradients_on
-        refs = {id(tensor): ValueRef(value.id) for (_, tensor), value in zip(taken, values, strict=True)}
-        op.arguments = tuple(with_refs(part, refs) for part in args)
-        op.keywords = {name: with_refs(part, refs) for name, part in kwargs.items()}
-        self._add_uses(op, [place for place, _ in taken], values)
-        if before is not None and not torch.equal(before, _there(random_state(device, generator))):
-            op.random_state = before
-        op.overwrites = tuple(dict.fromkeys(refs[id(tensor)].value for tensor in changed))
-        if facts.sets_data:
-            self._tensors.forget(args[0])
-        elif changed:
-            self._tensors.wrote_over(changed)
-        with autograd_itself():
+        with own_work():
+            op = self._new_op(facts.name)
+            op.function, op.run, op.gradients_on = facts.full_name, func, gradients_on
+            refs = {id(tensor): ValueRef(value.id) for (_, tensor), value in zip(taken, values, strict=True)}
+            op.arguments = tuple(with_refs(part, refs) for part in args)
+            op.keywords = {name: with_refs(part, refs) for name, part in kwargs.items()}
+            self._add_uses(op, [place for place, _ in taken], values)
+            if before is not None and not torch.equal(before, _there(random_state(device, generator))):
+                op.random_state = before
+            op.overwrites = tuple(dict.fromkeys(refs[id(tensor)].value for tensor in changed))
+            if facts.sets_data:
+                self._tensors.forget(args[0])
+            elif changed:
+                self._tensors.wrote_over(changed)
             outgoing = self._add_outputs(op, [*made, *changed, *_bases(changed)])
-        if outgoing and gradients_on:
-            incoming: dict[Edge, list[Use]] = {}
-            for edge, use in zip(edges, op.inputs, strict=True):
-                if edge is not None:
-                    incoming.setdefault(edge, []).append(use)
-            self._graph.link(op, outgoing, incoming, self._tensors.value_of, self._unseen.add_hidden)
+            if outgoing and gradients_on:
+                incoming: dict[Edge, list[Use]] = {}
+                for edge, use in zip(edges, op.inputs, strict=True):
+                    if edge is not None:
+                        incoming.setdefault(edge, []).append(use)
+                self._graph.link(op, outgoing, incoming, self._tensors.value_of, self._unseen.add_hidden)
         return result
 
     def _keep_before_write(
@@ -291,7 +286,7 @@ class Recorder(TorchFunctionMode):
         """Copy what a call is about to write over, and return the tensors."""
         written = [tensor for target in facts.written_over(args, kwargs) for tensor in tensors_of(target)]
         if written:
-            with autograd_itself():
+            with own_work():
                 for tensor in written:
                     self._keeper.will_be_overwritten(tensor, len(self.trace.ops))
         return written
@@ -326,8 +321,9 @@ class Recorder(TorchFunctionMode):
         result = func(*args, **kwargs)
         number = result if isinstance(result, bool | int | float) else None
         for part in args[:1]:
-            value = self._tensors.known(part) if isinstance(part, Tensor) else None
-            if value is not None:
+            if isinstance(part, Tensor) and not self._is_in_backward:
+                with own_work():
+                    value = self._tensors.value_of(part)
                 self.trace.decisions.append(Decision(facts.name, value.id, number, self._sources.here()))
         return result
 
@@ -368,7 +364,7 @@ class Recorder(TorchFunctionMode):
         if module is self._model and self._modules.depth == 1 and not self._is_in_backward:
             self._phase = "forward"
             self._was_backward = False
-        with torch._C.DisableTorchFunction():
+        with own_work():
             self._unseen.module_called(module, inputs)
         self._compiled.called(module)
 
@@ -377,7 +373,7 @@ class Recorder(TorchFunctionMode):
         if self._compiled.set_aside:
             return
         outputs = [tensor for _, tensor in tensors_in((output,))]
-        with torch._C.DisableTorchFunction():
+        with own_work():
             values = [
                 self._tensors.value_of(tensor)
                 for tensor in outputs
@@ -440,6 +436,8 @@ class Recorder(TorchFunctionMode):
         earlier = value.adjoint
         if earlier is None:
             value.kept_adjoint = self._keeper.keep(gradient, len(self.trace.ops))
+            if self._is_shared and value.kind == "parameter":
+                self._keeper.will_be_overwritten(gradient, len(self.trace.ops))
             if value.kind == "hidden":
                 value.shape, value.dtype = tuple(gradient.shape), str(gradient.dtype).removeprefix("torch.")
                 value.device = str(gradient.device)

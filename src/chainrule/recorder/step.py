@@ -12,6 +12,7 @@ from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 
 from chainrule.errors import ChainruleError, UnknownNameError
+from chainrule.recorder.graph import own_work
 from chainrule.recorder.randomness import random_states
 from chainrule.recorder.recording import BYTE_BUDGET, Recorder
 from chainrule.trace import Keep, Recipe, Trace
@@ -63,7 +64,8 @@ def record(
     began = time.perf_counter()
     devices = {tensor.device for tensor in (*model.parameters(), *model.buffers())}
     states = random_states(device for device in devices if device.type != "cpu")
-    buffers = {name: buffer.detach().clone() for name, buffer in model.named_buffers() if not is_lazy(buffer)}
+    with own_work():
+        buffers = {name: buffer.detach().clone() for name, buffer in model.named_buffers() if not is_lazy(buffer)}
 
     def compute_loss(twin: nn.Module, inputs: Any = inputs, targets: Any = targets, loss_fn: Any = loss_fn) -> Tensor:
         loss: Tensor = _loss_of(_call(twin, inputs), loss_fn, targets)

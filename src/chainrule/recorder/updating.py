@@ -9,6 +9,7 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from torch.utils.hooks import RemovableHandle
 
+from chainrule.recorder.graph import own_work
 from chainrule.recorder.keeping import Keeper
 from chainrule.trace import Op, Trace, Update, Value
 
@@ -39,6 +40,7 @@ class UpdateWatch:
         self._new_op = new_op
         self._handles: list[RemovableHandle] = []
         self._begun: list[tuple[Update, Tensor, dict[str, Any]]] = []
+        self._running: Optimizer | None = None
         self.is_stepping = False
 
     def enter(self) -> None:
@@ -52,7 +54,7 @@ class UpdateWatch:
             handle.remove()
         self._handles.clear()
         self._begun.clear()
-        self.is_stepping = False
+        self._running, self.is_stepping = None, False
 
     def _before(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         if self.is_stepping:
@@ -60,7 +62,7 @@ class UpdateWatch:
         closure = bool(args[1:] or kwargs)  # args[0] is the optimizer
         if closure:
             self._trace.notes.append("The optimizer evaluates the loss itself (closure); its passes are not recorded.")
-        with torch._C.DisableTorchFunction(), torch.no_grad():
+        with own_work(), torch.no_grad():
             op = self._new_op(type(optimizer).__name__)
             parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
             states = [tensor for each in parameters for _, tensor in _tensors(optimizer.state.get(each, {}))]
@@ -71,7 +73,7 @@ class UpdateWatch:
                 settings = {name: value for name, value in group.items() if name != "params"}
                 for parameter in group["params"]:
                     self._begin(op, optimizer, settings, parameter, closure)
-        self.is_stepping = True
+        self._running, self.is_stepping = optimizer, True
 
     def _begin(self, op: Op, optimizer: Optimizer, settings: dict[str, Any], parameter: Tensor, closure: bool) -> None:
         value = self._value_of(parameter)
@@ -93,7 +95,9 @@ class UpdateWatch:
         self._begun.append((update, parameter, state))
 
     def _after(self, optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
-        with torch._C.DisableTorchFunction(), torch.no_grad():
+        if optimizer is not self._running:
+            return  # one that another one calls
+        with own_work(), torch.no_grad():
             for update, parameter, _ in self._begun:
                 if parameter.grad is None:
                     continue
@@ -103,7 +107,7 @@ class UpdateWatch:
                     name: self._keeper.keep(tensor, update.op) for name, tensor in _tensors(state)
                 }
         self._begun.clear()
-        self.is_stepping = False
+        self._running, self.is_stepping = None, False
 
 
 def _tensors(state: dict[str, Any]) -> list[tuple[str, Tensor]]:
