@@ -205,6 +205,82 @@ def test_right_gradients_are_right(name: str, dtype: torch.dtype) -> None:
     assert all(row.checked == row.entries or row.directions == 2 for row in verification.parameters)
 
 
+class Autocast(nn.Module):
+    """Two layers in bfloat16."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(3, 6), nn.GELU(), nn.Linear(6, 2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            out: Tensor = self.layers(x)
+        return out.float()
+
+
+class Spectrum(nn.Module):
+    """Complex weights on a spectrum."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(3, dtype=torch.complex64))
+        self.linear = nn.Linear(3, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = torch.fft.ifft(torch.fft.fft(self.linear(x)) * self.weight).abs()
+        return out
+
+
+class Penalised(nn.Module):
+    """Differentiates itself inside its forward."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.detach().requires_grad_()
+        y = self.layers(x)
+        (slope,) = torch.autograd.grad(y.sum(), x, create_graph=True)
+        out: Tensor = y + slope.square().sum(1, keepdim=True)
+        return out
+
+
+OTHERS: dict[str, Callable[[], nn.Module]] = {
+    "autocast": Autocast,
+    "complex": Spectrum,
+    "gradient penalty": Penalised,
+    "weight norm": lambda: nn.utils.parametrizations.weight_norm(nn.Linear(3, 2)),
+    "spectral norm": lambda: nn.utils.parametrizations.spectral_norm(nn.Linear(3, 2)),
+    "recurrent relu": lambda: nn.Sequential(nn.RNNCell(3, 4, nonlinearity="relu"), nn.Linear(4, 2)),
+    "bfloat16": lambda: nn.Sequential(nn.Linear(3, 2), nn.Softplus()).bfloat16(),
+    "sparse": lambda: nn.Sequential(nn.Flatten(), Indexed()),
+}
+
+
+class Indexed(nn.Module):
+    """Takes the signs of its inputs for indices of an embedding with sparse gradients."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(2, 2, sparse=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.embedding((x[:, 0] > 0).long())
+        return out
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_models_of_other_kinds_are_right(name: str) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = OTHERS[name]()
+    inputs = drawn(5, 3).to(torch.bfloat16 if name == "bfloat16" else torch.float32)
+    verification = verify(record(model, lambda output: output.square().mean(), inputs), entries=24)
+    assert verification.is_right, str(verification)
+    assert {(row.verdict, row.recorded) for row in verification.parameters} == {("right", "same")}
+
+
 def test_kinks_are_named_and_do_not_count() -> None:
     verification = verify(record(*built("kinks at zero")))
     first = verification.parameters[0]

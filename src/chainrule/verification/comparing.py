@@ -21,6 +21,7 @@ RESOLVED = 1e-3  # a difference that is off by more than this of the gradients a
 # its tensor or of all tensors; but of a tensor with small gradients it is known to WELL of their largest, if that is
 # not negligible beside the largest of all tensors and beside the function itself.
 _OF_TENSOR, _OF_ALL, _WELL, _NEGLIGIBLE = 1e-2, 1e-3, 1e-4, 1e-6
+_SPREAD = 8  # the steps of a direction are longer than those of an entry by √n over this
 _MISSED = 0.01  # the probability for which `Comparison.resolution` is given
 _DENSITY = 0.8  # P(|N(0, 1)| < x) < 0.8 x
 
@@ -137,7 +138,8 @@ class Comparison:
         """The relative error ‖error‖/‖gradient‖ that all directions would miss with a probability of at most 1 %.
 
         An error e shows in a direction d of independent normal numbers as ⟨e, d⟩ = ‖e‖·N(0, 1), and it is missed when
-        that is below what the differences tell apart. NaN when all entries were looked at, and nothing can be missed.
+        that is below what the differences tell apart. NaN when all entries were looked at, and nothing can be missed;
+        infinite where the gradient is 0 as far as the differences tell.
         """
         seen = [
             max(TOLERANCE, GUARD * look.slope.uncertainty / look.size if look.size else math.inf)
@@ -146,14 +148,15 @@ class Comparison:
         ]
         if not seen:
             return math.nan if self.checked == self.count else math.inf
-        return min(_DENSITY * max(seen) / math.pow(_MISSED, 1 / len(seen)), math.inf)
+        missed = _DENSITY * max(seen) / math.pow(_MISSED, 1 / len(seen))
+        return missed if missed < 1 else math.inf
 
 
 class Surface:
     """A function of named tensors, which are moved in place and put back.
 
     Args:
-        tensors: float64.
+        tensors: float64, or complex128: of those, real and imaginary parts are entries, told apart by a last index.
         evaluate: the function, the same every time it is called.
         watched: the function and the branches that it takes.
         gradients: autograd's gradient of every tensor, at where they are now.
@@ -168,7 +171,7 @@ class Surface:
         gradients: Callable[[], Mapping[str, Tensor | None]],
         magnitude: float = 0.0,
     ) -> None:
-        self.tensors = {name: tensor.detach() for name, tensor in tensors.items()}
+        self.tensors = {name: _real(tensor.detach()) for name, tensor in tensors.items()}
         self.evaluate = evaluate
         self.watched = watched
         self.gradients = gradients
@@ -278,9 +281,9 @@ class _Looker:
         self._tensor = surface.tensors[name]
         gradient = gradients[name]
         self._is_none = gradient is None
-        self._gradient = torch.zeros_like(self._tensor) if gradient is None else gradient.to(self._tensor)
+        self._gradient = torch.zeros_like(self._tensor) if gradient is None else _real(gradient).to(self._tensor)
         self._generator = torch.Generator().manual_seed(seed)
-        largest = max((_largest(each) for each in gradients.values() if each is not None), default=0.0)
+        largest = max((_largest(_real(each)) for each in gradients.values() if each is not None), default=0.0)
         own, negligible = _largest(self._gradient), _NEGLIGIBLE * max(largest, surface.size)
         self._around = max(own * RESOLVED, negligible)
         self._scale = min(max(_OF_TENSOR * own, _OF_ALL * largest), max(_WELL / TOLERANCE * own, negligible))
@@ -335,7 +338,9 @@ class _Looker:
         part = self._gradient if among is None else self._gradient * among.to(self._gradient)
         count = self._tensor.numel() if among is None else int(among.sum())
         usual = float(part.norm()) / math.sqrt(count)
-        slope = self._measure(move, gradient, max(usual, self._scale), self._length)
+        # A step of length 1 moves every entry by 1/√n only, and the loss changes over longer ones.
+        length = self._length * 2.0 ** max(0, round(math.log2(math.sqrt(count) / _SPREAD)))
+        slope = self._measure(move, gradient, max(usual, self._scale), length)
         return self._judge(None, gradient, slope, max(usual, abs(slope.value)))
 
     def _measure(self, move: Callable[[float], None], exact: float, scale: float, length: float) -> Slope:
@@ -388,6 +393,11 @@ def _shares(counts: Mapping[str, int], budget: int) -> dict[str, int]:
         shares[name] = min(counts[name], left // (len(order) - number))
         left -= shares[name]
     return shares
+
+
+def _real(tensor: Tensor) -> Tensor:
+    """Return a complex tensor as real and imaginary parts, whose gradients torch keeps as those of the gradient."""
+    return torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor
 
 
 def _rms(tensor: Tensor) -> float:

@@ -31,7 +31,10 @@ def copy_model(module: nn.Module, loss_fn: Any) -> tuple[nn.Module, Any, list[An
     try:
         for part in (module, loss_fn):
             _note_results(part, memo)
-        twin = copy.deepcopy(module, memo)
+        with torch.no_grad():  # a torch.jit module is copied by an operation that autograd would follow
+            twin = copy.deepcopy(module, memo)
+        for own, other in zip(module.parameters(), twin.parameters(), strict=True):
+            other.requires_grad_(own.requires_grad)
         twin_loss = _function(loss_fn, memo) if isinstance(loss_fn, FunctionType) else copy.deepcopy(loss_fn, memo)
         for part in (twin, twin_loss):
             if isinstance(part, nn.Module):

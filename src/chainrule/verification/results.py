@@ -36,6 +36,7 @@ class ParameterCheck:
         recorded: how the recorded gradient compares with the backward pass taken again: "same" bit for bit;
             "rounding": within what rounding explains; "differs"; "not compared".
         distance: ‖recorded − float64‖ / ‖float64‖, what rounding did to the gradient; NaN when it was not compared.
+        norm: ‖float64‖, the norm of its gradient.
     """
 
     name: str
@@ -54,6 +55,7 @@ class ParameterCheck:
     verdict: Verdict
     recorded: RecordedVerdict = "not compared"
     distance: float = math.nan
+    norm: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)

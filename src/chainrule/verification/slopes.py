@@ -80,8 +80,8 @@ def measure_slope(along: Along, expected: Expected, size: float) -> Slope:
 
     With step h and its half: D(h) = (φ(h) − φ(−h)) / 2h, slope = (4·D(h/2) − D(h)) / 3. The step begins at 2⁻¹⁵ of
     `size`, longer for a small slope, and is made shorter where truncation or a kink dominates and longer where
-    rounding does, until the slope
-    is known well enough. Branches are looked at only when the slope is not what was expected.
+    rounding does, until the slope is known well enough. Branches are looked at only when the slope is not what was
+    expected.
 
     Args:
         along: the function at a place on the line, and the branches that it took when they are asked for.
@@ -89,7 +89,7 @@ def measure_slope(along: Along, expected: Expected, size: float) -> Slope:
         size: the length over which the function may be expected to change.
     """
     step, best = _first_step(expected) * size, Slope(math.nan, math.inf, 0.0)
-    shortest, longest = 0.0, math.inf  # steps that were tried and found too short, too long
+    shortest, longest, is_between = 0.0, math.inf, False  # steps that were tried and found too short, too long
     for _ in range(_LEVELS):
         slope, is_too_long = _with_step(along, expected, step)
         if slope.uncertainty < best.uncertainty or math.isnan(best.value):
@@ -97,10 +97,19 @@ def measure_slope(along: Along, expected: Expected, size: float) -> Slope:
         if expected.suffices(best):
             break
         if is_too_long:
-            longest, step = step, step * (_PAST_KINKS if slope.kinks or slope.is_corner else _DOWN)
+            longest = step
         else:
-            shortest, step = step, step * _UP
-        if not max(shortest, _SMALLEST * size) < step < min(longest, _LARGEST * size):
+            shortest = step
+        if shortest and longest < math.inf:
+            between = 2.0 ** round(math.log2(math.sqrt(shortest * longest)))
+            if is_between or not shortest < between < longest:
+                break
+            step, is_between = between, True
+        elif is_too_long:
+            step *= _PAST_KINKS if slope.kinks or slope.is_corner else _DOWN
+        else:
+            step *= _UP
+        if not _SMALLEST * size < step < _LARGEST * size:
             break
     return best
 

@@ -23,6 +23,9 @@ from chainrule.verification.twin import Twin
 ENTRIES = 100
 DIRECTIONS = 2
 
+_COARSE = 0.1  # of the norm of a gradient: a reader should know that rounding did so much to it
+_NEGLIGIBLE = 1e-6  # of the largest norm: a gradient that is 0 but for rounding
+
 Progress = Callable[[int, int], None]
 
 
@@ -78,7 +81,9 @@ def verify(
     comparisons = compare(surface, plan, progress)
     causes += hook_findings(hook_effects(wide, gradients, comparisons))
     recorded = check_recorded(trace, wide, gradients, own)
-    rows = tuple(_row(comparison, recorded.checks.get(name)) for name, comparison in comparisons.items())
+    rows = tuple(
+        _row(comparison, recorded.checks.get(name), _norm(gradients[name])) for name, comparison in comparisons.items()
+    )
     findings = (
         *causes,
         *parameter_findings(trace, rows, bool(causes)),
@@ -129,7 +134,7 @@ def _start(wide: Twin) -> tuple[Surface, dict[str, Tensor | None]] | str:
     return surface, dict(gradients)
 
 
-def _row(comparison: Comparison, recorded: RecordedCheck | None) -> ParameterCheck:
+def _row(comparison: Comparison, recorded: RecordedCheck | None, norm: float) -> ParameterCheck:
     look = comparison.worst
     place = "" if look is None or not look.place else f"[{', '.join(map(str, look.place))}]"
     return ParameterCheck(
@@ -149,7 +154,12 @@ def _row(comparison: Comparison, recorded: RecordedCheck | None) -> ParameterChe
         verdict=comparison.verdict,
         recorded="not compared" if recorded is None else recorded.verdict,
         distance=math.nan if recorded is None else recorded.distance,
+        norm=norm,
     )
+
+
+def _norm(gradient: Tensor | None) -> float:
+    return 0.0 if gradient is None else float(gradient.norm())
 
 
 def _kink(name: str, look: Look) -> str:
@@ -172,6 +182,13 @@ def _notes(rows: Sequence[ParameterCheck], functions: Sequence[FunctionCheck]) -
     if kinks:
         notes.append(
             f"{kinks} entries are at a kink, where the loss has no derivative; they are not counted as errors."
+        )
+    largest = max((row.norm for row in rows), default=0.0)
+    coarse = [row.name for row in rows if row.distance > _COARSE and row.norm > _NEGLIGIBLE * largest]
+    if coarse:
+        notes.append(
+            f"Rounding in the recorded dtype has changed the gradient by more than {_COARSE:.0%} of its norm: "
+            f"{', '.join(coarse)}."
         )
     if any(row.is_beside for row in rows):
         notes.append("Parameters at kinks were checked again a little beside the recorded weights.")
