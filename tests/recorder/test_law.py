@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from recorder_models import CASES, Case
+from summing import check_sums, dense
 from torch import Tensor, nn
 
 from chainrule.recorder import record
@@ -20,12 +21,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning"),
 ]
-ULPS = 4
 NAMES = sorted(CASES)
-
-
-def _dense(tensor: Tensor) -> Tensor:
-    return (tensor.to_dense() if tensor.is_sparse else tensor).detach()
 
 
 def _optimizer(model: nn.Module, name: str) -> torch.optim.Optimizer:
@@ -61,29 +57,6 @@ def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def law(trace: Trace) -> tuple[int, int, float, list[str]]:
-    """Return how many adjoints were checked, how many are exact, the worst difference in ulp, and what is off."""
-    checked, exact, worst, wrong = 0, 0, 0.0, []
-    for value in trace.values:
-        parts = [use.contribution for use in value.uses if use.contribution is not None]
-        if value.adjoint is None or not parts:
-            continue
-        assert isinstance(value.adjoint, Tensor)
-        assert all(isinstance(part, Tensor) for part in parts)
-        tensors = [_dense(part) for part in parts if isinstance(part, Tensor)]
-        total, adjoint = sum(tensors[1:], tensors[0]), _dense(value.adjoint)
-        checked += 1
-        if torch.equal(total, adjoint):
-            exact += 1
-            continue
-        largest = torch.stack([tensor.abs() for tensor in tensors]).amax(0)
-        ulp = torch.finfo(largest.dtype).eps * torch.exp2(torch.floor(torch.log2(largest)))
-        difference = ((total - adjoint).abs() / ulp).max().item()
-        worst = max(worst, difference)
-        wrong += [f"{value.name}: {difference} ulp"] if difference > ULPS else []
-    return checked, exact, worst, wrong
-
-
 def _ends(trace: Trace) -> list[Value]:
     """Return the values with an adjoint that nothing sent back: where a backward pass begins."""
     return [
@@ -98,10 +71,10 @@ def test_contributions_add_up_to_the_gradient(name: str) -> None:
     model = case.make()
     torch.manual_seed(7)
     trace = _recorded(case, model, _optimizer(model, name))
-    checked, exact, _, wrong = law(trace)
-    assert wrong == []
-    assert checked >= 3
-    assert exact >= 0.75 * checked
+    sums = check_sums(trace)
+    assert sums.wrong == []
+    assert sums.checked >= 3
+    assert sums.exact >= 0.75 * sums.checked
     ends = 2 if name == "checkpoint, reentrant" else 1  # its inner backward pass begins at its own output
     assert len(_ends(trace)) == ends
     assert trace.loss in [value.id for value in _ends(trace)]
@@ -111,7 +84,7 @@ def test_contributions_add_up_to_the_gradient(name: str) -> None:
             assert parameter.adjoint is None
         else:
             assert isinstance(parameter.adjoint, Tensor)
-            assert torch.equal(_dense(parameter.adjoint), _dense(gradient))
+            assert torch.equal(dense(parameter.adjoint), dense(gradient))
 
 
 @pytest.mark.parametrize("keep", ["values", "statistics"])
@@ -135,7 +108,7 @@ def test_a_recorded_step_is_the_bare_step(name: str, keep: Any) -> None:
         assert torch.equal(entry, other), key
     for (key, parameter), other in zip(model.named_parameters(), recorded_model.parameters(), strict=True):
         assert (parameter.grad is None) == (other.grad is None), key
-        assert parameter.grad is None or torch.equal(_dense(parameter.grad), _dense(other.grad)), key
+        assert parameter.grad is None or torch.equal(dense(parameter.grad), dense(other.grad)), key
 
 
 def test_every_number_is_there_when_the_step_is_over(name: str) -> None:
@@ -167,7 +140,7 @@ def test_statistics_are_those_of_the_values(name: str) -> None:
         for number, numbers in ((value.data, summary.data), (value.adjoint, summary.adjoint)):
             assert isinstance(number, Tensor) == isinstance(numbers, Statistics)
             if isinstance(number, Tensor) and isinstance(numbers, Statistics) and number.numel():
-                wide = _dense(number)
+                wide = dense(number)
                 wide = (wide.abs() if wide.is_complex() else wide).double()
                 finite = wide[wide.isfinite()]
                 assert numbers.count == wide.numel()
