@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.overrides import TorchFunctionMode
 
-from chainrule.trace import Statistics, reduction
+from chainrule.trace import Statistics, moments, reduction
 from chainrule.trace.reduction import finish_reductions, reduce_many, start_reduction, statistics_of
 
 Tensor = torch.Tensor
@@ -72,6 +72,14 @@ def holed(tensor: Tensor, *values: float) -> Tensor:
 
 
 INF, NAN = math.inf, math.nan
+
+
+@pytest.fixture(params=["numpy", "machine code"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How the first pass is done."""
+    monkeypatch.setattr(moments, "_CODE", moments.MachineCode(INF if request.param == "numpy" else 0.0))
+
+
 CASES = {
     "normal": normal(3, 50, 7),
     "one element": torch.tensor([-2.5]),
@@ -141,11 +149,13 @@ CASES = {
 }
 
 
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("name", CASES)
 def test_statistics_are_those_of_the_elements(name: str) -> None:
     assert_same(statistics_of(CASES[name]), reference(CASES[name]))
 
 
+@pytest.mark.usefixtures("way")
 def test_compressed_layouts() -> None:
     dense = holed(normal(8, 8), 0.0)
     with warnings.catch_warnings():
@@ -160,12 +170,14 @@ def test_compressed_layouts() -> None:
         assert_same(statistics_of(tensor), reference(dense))
 
 
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("name", CASES)
 def test_pieces_change_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reduction, "PIECE", 64)
     assert_same(statistics_of(CASES[name]), reference(CASES[name]))
 
 
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("shape", [(reduction.PIECE,), (reduction.PIECE + 1,), (3, reduction.PIECE - 1)])
 def test_large_tensors(shape: tuple[int, ...]) -> None:
     tensor = normal(*shape).add_(0.5).relu_()
@@ -174,6 +186,7 @@ def test_large_tensors(shape: tuple[int, ...]) -> None:
     assert_same(statistics_of(strided), reference(strided))
 
 
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("value", [0.0, -0.0, 0.1, 1 / 3, 1e-40, 1e30, -3e38, 16777217.0])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 @pytest.mark.parametrize("count", [1, 2, 3, 10_000])
@@ -183,6 +196,7 @@ def test_a_constant_tensor_has_no_spread_and_its_element_as_mean(value: float, d
     assert statistics_of(tensor) == Statistics(count, element, 0.0, element, element, float(element == 0.0))
 
 
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("offset", [0.0, 1.0, 3.0, 3.9, 4.1, 10.0, 100.0, 1e3, 1e4, 1e5])
 @pytest.mark.parametrize("count", [100, 300_000])
 def test_the_spread_is_within_1e_4_of_itself_however_large_the_mean(offset: float, count: int) -> None:
@@ -196,6 +210,7 @@ def test_the_norm_is_that_of_the_elements() -> None:
         assert statistics_of(CASES[name]).norm == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize(
     ("bounds", "values", "saturated"),
     [
@@ -222,6 +237,7 @@ def test_a_tensor_without_elements(dtype: torch.dtype) -> None:
     assert_same(statistics_of(torch.empty(3, 0, dtype=dtype)), Statistics(0, NAN, NAN, NAN, NAN, 0.0))
 
 
+@pytest.mark.usefixtures("way")
 def test_tensors_without_numbers_have_a_count() -> None:
     expected = Statistics(6, NAN, NAN, NAN, NAN, NAN)
     assert repr(statistics_of(torch.empty(2, 3, device="meta"))) == repr(expected)
@@ -246,6 +262,7 @@ class Listener(TorchFunctionMode):
         return function(*arguments, **(keywords or {}))
 
 
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("name", CASES)
 def test_nothing_of_it_is_recorded_or_changed(name: str) -> None:
     tensor = CASES[name]
@@ -267,6 +284,7 @@ def test_nothing_of_it_is_recorded_or_changed(name: str) -> None:
         assert not torch.is_grad_enabled()
 
 
+@pytest.mark.usefixtures("way")
 def test_inside_inference_mode() -> None:
     with torch.inference_mode():
         assert_same(statistics_of(normal(10) * 2), reference(normal(10) * 2))
@@ -314,3 +332,13 @@ def test_memory_without_gaps_is_read_where_it_lies(name: str) -> None:
 @pytest.mark.parametrize("name", ["every second column", "a column", "a block", "overlapping", "expanded"])
 def test_memory_with_gaps_is_not(name: str) -> None:
     assert reduction._flat(CASES[name]) is None
+
+
+def test_statistics_are_the_same_to_the_last_bit_however_they_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    bounds = [None, (0.0, 1.0)]
+    tensors = [*CASES.values(), normal(3, reduction.PIECE - 1)]
+    found = []
+    for worth in (INF, 0.0):
+        monkeypatch.setattr(moments, "_CODE", moments.MachineCode(worth))
+        found.append([repr(statistics_of(tensor, bound)) for tensor in tensors for bound in bounds])
+    assert found[0] == found[1]

@@ -1,11 +1,10 @@
 """Tensors to a few numbers, as cheaply as one pass allows: this runs on every activation and gradient of a step.
 
-Σx, Σx², minimum and maximum are taken of pieces that stay in the processor's cache, so that memory is read once, and
-the zeros are counted only where 0 lies between minimum and maximum. NumPy looks at the pieces without copying them:
-its comparisons take a tenth of torch's time on one thread and its dot product half. What the first pass cannot answer
+Σx, Σx², minimum, maximum and the zeros are taken of pieces that stay in the processor's cache, so that memory is read
+once: by machine code, or by NumPy, which says the same to the last bit (`moments`). What the first pass cannot answer
 is looked at once more with care, in float64, scaled and centred:
 
-- a minimum or maximum that is NaN or infinite: then the finite elements alone are looked at;
+- an element that is NaN or infinite: then the finite elements alone are looked at;
 - Σx² that overflowed or is too small for float32;
 - |mean| above 4 spreads, where Σx²/n − mean² would cancel.
 
@@ -16,10 +15,10 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-import numpy
 import torch
 
 from chainrule.shapes import Tensor
+from chainrule.trace.moments import Moments, moments_of
 from chainrule.trace.numbers import Statistics
 
 Bounds = tuple[float, float]
@@ -28,7 +27,6 @@ PIECE = 1 << 19  # elements: two megabytes of float32 stay in a cache, and five 
 _EDGE = 0.01  # of the range: nearer to its end than that is saturated
 _CANCELLING = 17.0  # times the variance: a mean square above it means that |mean| is more than 4 spreads
 _SMALLEST_MEAN_SQUARE = 1e-30  # below it, squares of float32 (from 1e-38) are lost
-_FEW = 2048  # elements that NumPy counts as they are; above, a comparison first is faster
 _COMPRESSED = frozenset({torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc})
 # What float32 holds exactly, or is summed in float32 because its own precision is lower still.
 _NARROW = frozenset({torch.bool, torch.uint8, torch.int8, torch.int16, torch.float16, torch.bfloat16})
@@ -47,8 +45,11 @@ def statistics_of(tensor: Tensor, bounds: Bounds | None = None) -> Statistics:
         bounds: the range of the activation that made it. The share of saturated elements is taken for ranges with two
             finite ends; it is None for others.
     """
-    with torch._C.DisableTorchFunction(), _no_gradients():
-        return _now(tensor, bounds)
+    with torch._C.DisableTorchFunction():
+        if _is_one_piece(tensor):  # most are, and the way that suits all would cost them as much again
+            return _of_piece(tensor, _edges(bounds))
+        with _no_gradients():
+            return _now(tensor, bounds)
 
 
 def reduce_many(tensors: Sequence[Tensor], bounds: Sequence[Bounds | None] | None = None) -> list[Statistics]:
@@ -146,33 +147,54 @@ def _known(tensor: Tensor, bounds: Bounds | None) -> Statistics | None:
     return replace(found, count=count, not_finite=found.not_finite * (count // found.count))
 
 
+def _is_one_piece(tensor: Tensor) -> bool:
+    """Return whether a tensor's elements can be looked at where they lie, all at once."""
+    return (
+        (tensor.dtype is torch.float32 or tensor.dtype is torch.float64)
+        and tensor.is_cpu
+        and tensor.layout is torch.strided
+        and 0 < tensor.numel() <= PIECE
+        and tensor.is_contiguous()
+        and not tensor.is_neg()
+        and not torch._C._functorch.is_functorch_wrapped_tensor(tensor)
+    )
+
+
+def _of_piece(tensor: Tensor, edges: Bounds | None) -> Statistics:
+    count = tensor.numel()
+    if count == 1 and edges is None and math.isfinite(number := tensor.item()):
+        return Statistics(1, number, 0.0, number, number, float(number == 0.0))
+    found = _summary(count, moments_of(tensor, edges), edges is not None)
+    return _second_pass(tensor.detach(), edges) if found is None else found
+
+
 def _first_pass(tensor: Tensor, edges: Bounds | None) -> Statistics:
     """Return the statistics of a tensor with distinct elements, of which there is one at least."""
-    count = tensor.numel()
-    total = squares = 0.0
-    zeros = saturated = 0
+    total = squares = zeros = beyond = 0.0
     minimum, maximum = math.inf, -math.inf
-    with numpy.errstate(all="ignore"):
-        for piece in _pieces(tensor):
-            array = piece.numpy()
-            low, high = float(numpy.minimum.reduce(array)), float(numpy.maximum.reduce(array))
-            if not (math.isfinite(low) and math.isfinite(high)):
-                return _second_pass(tensor, edges)
-            minimum, maximum = min(minimum, low), max(maximum, high)
-            total += piece.sum().item()
-            squares += float(array.dot(array))
-            if low <= 0.0 <= high:
-                few = array.size <= _FEW
-                zeros += int(array.size - numpy.count_nonzero(array) if few else numpy.count_nonzero(array == 0))
-            if edges is not None:
-                saturated += int(numpy.count_nonzero(array <= edges[0]) + numpy.count_nonzero(array >= edges[1]))
-    share = None if edges is None else saturated / count
-    if minimum == maximum:
+    for piece in _pieces(tensor):
+        found = moments_of(piece, edges)
+        total += found[0]
+        squares += found[1]
+        if not math.isfinite(squares):
+            break
+        minimum, maximum = min(minimum, found[2]), max(maximum, found[3])
+        zeros += found[4]
+        beyond += found[5]
+    summary = _summary(tensor.numel(), (total, squares, minimum, maximum, zeros, beyond), edges is not None)
+    return _second_pass(tensor, edges) if summary is None else summary
+
+
+def _summary(count: int, moments: Moments, has_edges: bool) -> Statistics | None:
+    """Return the statistics from the moments; None when the elements must be looked at with care."""
+    total, squares, minimum, maximum, zeros, beyond = moments
+    share = beyond / count if has_edges else None
+    if minimum == maximum and math.isfinite(squares):
         return Statistics(count, minimum, 0.0, minimum, maximum, zeros / count, share)
     mean, mean_square = total / count, squares / count
     variance = mean_square - mean * mean
     if not _SMALLEST_MEAN_SQUARE <= mean_square < _CANCELLING * variance:  # false when anything overflowed
-        return _second_pass(tensor, edges)
+        return None
     return Statistics(count, mean, math.sqrt(variance), minimum, maximum, zeros / count, share)
 
 
@@ -214,7 +236,7 @@ def _finite_pieces(tensor: Tensor) -> Iterator[Tensor]:
 
 
 def _pieces(tensor: Tensor) -> Iterator[Tensor]:
-    """Yield all elements as flat tensors of float32 or float64 that NumPy can look at, in no particular order."""
+    """Yield all elements as flat tensors of float32 or float64 without gaps, in no particular order."""
     flat = _flat(tensor)
     if flat is not None:
         if flat.numel() <= PIECE:
@@ -233,7 +255,7 @@ def _pieces(tensor: Tensor) -> Iterator[Tensor]:
     else:
         rows = max(1, PIECE // row)
         for start in range(0, ordered.shape[0], rows):
-            yield _real(ordered[start : start + rows].detach().reshape(-1))
+            yield _real(ordered[start : start + rows].detach().reshape(-1).contiguous())
 
 
 def _flat(tensor: Tensor) -> Tensor | None:
