@@ -18,6 +18,7 @@ class ModuleStack:
     Args:
         paths: the path of every known module, by the module itself.
         is_on: whether the recorder looks on here and now: torch's hooks run on every thread.
+        unknown: returns what to call a module that is not known and that no other module calls.
         called: told a module and its positional inputs before its forward pass.
         returned: told a module, its path and its output after its forward pass, while it is still the innermost;
             output is None when it failed.
@@ -27,11 +28,13 @@ class ModuleStack:
         self,
         paths: dict[nn.Module, str],
         is_on: Callable[[], bool],
+        unknown: Callable[[nn.Module], str],
         called: Callable[[nn.Module, tuple[Any, ...]], None],
         returned: Callable[[nn.Module, str, Any], None],
     ) -> None:
         self._paths = paths
         self._is_on = is_on
+        self._unknown = unknown
         self._called = called
         self._returned = returned
         self._calls: dict[str, int] = {}
@@ -69,7 +72,9 @@ class ModuleStack:
         if not self._is_on():
             return
         name = type(module).__name__
-        path = self._paths.get(module, f"({name})")
+        path = self._paths.get(module)
+        if path is None:
+            path = f"({name})" if self._stack else self._unknown(module)
         call = self._calls.get(path, 0)
         self._calls[path] = call + 1
         self._stack.append((module, path, name, call))

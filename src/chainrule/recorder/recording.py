@@ -29,7 +29,7 @@ from chainrule.recorder.custom import CustomCalls
 from chainrule.recorder.functions import Function, FunctionFacts, Role, facts_of
 from chainrule.recorder.graph import Edge, GradientGraph, Node, own_work
 from chainrule.recorder.keeping import Keeper, version_of
-from chainrule.recorder.leaves import leaf_names, module_paths, named_tensors
+from chainrule.recorder.leaves import LOSS, leaf_names, module_paths, named_tensors
 from chainrule.recorder.modules import ModuleStack
 from chainrule.recorder.naming import name_values
 from chainrule.recorder.randomness import random_state
@@ -92,7 +92,9 @@ class Recorder(TorchFunctionMode):
         self._returned: dict[str, list[int]] = {}
         self._keeper = Keeper(keep, byte_budget)
         self._sources = SourceFinder()
-        self._modules = ModuleStack(paths, self._is_on, self._module_called, self._module_returned)
+        self._modules = ModuleStack(
+            paths, self._is_on, self._path_of_unknown, self._module_called, self._module_returned
+        )
         self._graph = GradientGraph(self._adjoint_arrived, self._sent_back, self._node_ran, self._accumulates)
         self._tensors = TensorTable(
             self.trace,
@@ -359,6 +361,14 @@ class Recorder(TorchFunctionMode):
         return op
 
     # -- modules
+
+    def _path_of_unknown(self, module: nn.Module) -> str:
+        """Return the path of a module that is not the model's: after the forward pass it is the loss."""
+        name = type(module).__name__
+        if self._phase != "loss" or self._is_in_backward:
+            return f"({name})"
+        self.trace.modules.setdefault(LOSS, ModuleNote(name, module.training))
+        return LOSS
 
     def _module_called(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
         if module is self._model and self._modules.depth == 1 and not self._is_in_backward:
