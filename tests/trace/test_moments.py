@@ -43,9 +43,9 @@ def clipped(count: int, dtype: torch.dtype) -> Tensor:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("edges", EDGES)
+@pytest.mark.parametrize(("edges", "shift"), [*((edges, 0.0) for edges in EDGES), ((0.0, 1.0), 5.0), (None, -0.375)])
 def test_both_ways_agree_to_the_last_bit(
-    dtype: torch.dtype, edges: tuple[float, float] | None, monkeypatch: pytest.MonkeyPatch
+    dtype: torch.dtype, edges: tuple[float, float] | None, shift: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tensors = [make(count, dtype) for make in (normal, clipped) for count in COUNTS]
     tensors += [normal(count, dtype, offset=5.0) for count in COUNTS]
@@ -53,7 +53,7 @@ def test_both_ways_agree_to_the_last_bit(
     found = []
     for worth in (math.inf, 0.0):
         use(monkeypatch, worth)
-        found.append([moments_of(tensor, edges) for tensor in tensors])
+        found.append([moments_of(tensor, edges, shift) for tensor in tensors])
     assert found[0] == found[1]
 
 
@@ -71,6 +71,17 @@ def test_they_are_those_of_the_definition(worth: float, dtype: torch.dtype, monk
         assert squares == pytest.approx((wide * wide).sum().item(), rel=1e-6 if dtype is torch.float32 else 1e-14)
         beyond = (tensor <= low).sum().item() + (tensor >= high).sum().item()
         assert others == [wide.min().item(), wide.max().item(), (wide == 0).sum().item(), beyond]
+
+
+@pytest.mark.parametrize("worth", [math.inf, 0.0])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_shift_moves_the_sums_alone(worth: float, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, worth)
+    for count in COUNTS:
+        tensor = clipped(count, dtype)
+        shifted, plain = moments_of(tensor, (-0.7, 0.3), 0.25), moments_of(tensor, (-0.7, 0.3))
+        assert shifted[:2] == moments_of(tensor - 0.25, None)[:2]
+        assert shifted[2:] == plain[2:]
 
 
 @pytest.mark.parametrize("worth", [math.inf, 0.0])

@@ -342,3 +342,12 @@ def test_statistics_are_the_same_to_the_last_bit_however_they_are_taken(monkeypa
         monkeypatch.setattr(moments, "_CODE", moments.MachineCode(worth))
         found.append([repr(statistics_of(tensor, bound)) for tensor in tensors for bound in bounds])
     assert found[0] == found[1]
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_a_mean_far_from_zero_needs_no_slow_pass(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights of normalisations and slopes lie about 1: in a real step, every tenth tensor is like that."""
+    monkeypatch.setattr(reduction, "_second_pass", None)
+    for tensor in (normal(300) * 0.24 + 1, normal(300, 700)[:, ::2] * 0.2 - 3, normal(reduction.PIECE + 1) + 1000):
+        assert_same(statistics_of(tensor.to(dtype)), reference(tensor.to(dtype)))

@@ -14,10 +14,10 @@ _MINUS_INFINITY = "0xFFF0000000000000"
 
 
 def pass_code(element: str, has_edges: bool) -> str:
-    """Return a module with the function `moments(data, count, out, low, high)`.
+    """Return a module with the function `moments(data, count, out, low, high, shift)`.
 
-    It reads `count` elements at `data` and writes six float64 to `out`: Σx, Σx², minimum, maximum, how many are zero,
-    and how many are at most `low` or at least `high` (0 when it does not look at edges).
+    It reads `count` elements at `data` and writes six float64 to `out`: Σ(x − shift), Σ(x − shift)², minimum, maximum,
+    how many are zero, and how many are at most `low` or at least `high` (0 when it does not look at edges).
 
     Args:
         element: LLVM's name of their type, "float" or "double".
@@ -44,8 +44,7 @@ def _wide(name: str, kind: str, value: str, element: str) -> str:
 def _spread(name: str, element: str, value: str) -> str:
     """Return the lines that fill a vector with one number."""
     vector = _vector(element)
-    return f"""
-  %{name}.first = insertelement {vector} poison, {element} {value}, i32 0
+    return f"""  %{name}.first = insertelement {vector} poison, {element} {value}, i32 0
   %{name} = shufflevector {vector} %{name}.first, {vector} poison, <{_WIDTH} x i32> zeroinitializer"""
 
 
@@ -58,7 +57,8 @@ declare {element} @llvm.vector.reduce.fmin.v{_WIDTH}f{bits}({vector})
 declare {element} @llvm.vector.reduce.fmax.v{_WIDTH}f{bits}({vector})
 declare double @llvm.vector.reduce.fadd.v{_WIDTH}f64(double, {_vector("double")})
 
-define void @moments(ptr readonly %data, i64 %count, ptr %out, double %low.wide, double %high.wide) {{
+define void @moments(ptr readonly %data, i64 %count, ptr %out, double %low.wide, double %high.wide,
+                     double %shift.wide) {{
 begin:
   %rest = alloca [{COLUMNS} x {element}], align 64
   %rest.b = getelementptr {element}, ptr %rest, i64 {_WIDTH}
@@ -67,7 +67,11 @@ begin:
   %rows = udiv i64 %count, {COLUMNS}
   %in.rows = mul i64 %rows, {COLUMNS}
   %low = {narrow.format("%low.wide")}
-  %high = {narrow.format("%high.wide")}{_spread("lows", element, "%low")}{_spread("highs", element, "%high")}
+  %high = {narrow.format("%high.wide")}
+  %shift = {narrow.format("%shift.wide")}
+{_spread("lows", element, "%low")}
+{_spread("highs", element, "%high")}
+{_spread("shifts", element, "%shift")}
   br label %blocks"""
 
 
@@ -130,10 +134,12 @@ next.row:
   %where.b = getelementptr {element}, ptr %data, i64 %place.b
   %a = load {vector}, ptr %where.a, align {size}
   %b = load {vector}, ptr %where.b, align {size}
-  %x.a.next = fadd {vector} %x.a, %a
-  %x.b.next = fadd {vector} %x.b, %b
-  %aa = fmul {vector} %a, %a
-  %bb = fmul {vector} %b, %b
+  %a.shifted = fsub {vector} %a, %shifts
+  %b.shifted = fsub {vector} %b, %shifts
+  %x.a.next = fadd {vector} %x.a, %a.shifted
+  %x.b.next = fadd {vector} %x.b, %b.shifted
+  %aa = fmul {vector} %a.shifted, %a.shifted
+  %bb = fmul {vector} %b.shifted, %b.shifted
   %xx.a.next = fadd {vector} %xx.a, %aa
   %xx.b.next = fadd {vector} %xx.b, %bb
   %a.is.less = fcmp olt {vector} %a, %b
@@ -201,7 +207,8 @@ element:
   %y = load {element}, ptr %where
   %column = sub i64 %place, %in.rows
   %copy = getelementptr {element}, ptr %rest, i64 %column
-  store {element} %y, ptr %copy
+  %y.shifted = fsub {element} %y, %shift
+  store {element} %y.shifted, ptr %copy
   %y.is.less = fcmp olt {element} %y, %tail.minimum
   %tail.minimum.next = select i1 %y.is.less, {element} %y, {element} %tail.minimum
   %y.is.more = fcmp ogt {element} %y, %tail.maximum

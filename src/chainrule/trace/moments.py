@@ -26,7 +26,7 @@ from chainrule.trace.machine_pass import COLUMNS, ROWS, pass_code
 
 Bounds = tuple[float, float]
 Floats = NDArray[numpy.float32] | NDArray[numpy.float64]
-Kernel = Callable[[int, int, int, float, float], None]
+Kernel = Callable[[int, int, int, float, float, float], None]
 # Σx, Σx², minimum, maximum, how many are zero and how many lie beyond the edges (whole numbers).
 Moments = tuple[float, float, float, float, float, float]
 
@@ -36,7 +36,7 @@ _BLOCK = ROWS * COLUMNS
 _HALF = COLUMNS // 2
 _AT_ONCE = 16  # blocks that NumPy squares at once: 128 KB of float32
 _FEW = 2048  # elements that NumPy counts as they are; above, a comparison first is faster
-_ARGUMENTS = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p, ctypes.c_double, ctypes.c_double)
+_ARGUMENTS = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p, ctypes.c_double, ctypes.c_double, ctypes.c_double)
 _TYPES = {torch.float32: "float", torch.float64: "double"}
 
 
@@ -97,7 +97,7 @@ def prepare(bytes_expected: int) -> bool:
     return _CODE.expect(bytes_expected)
 
 
-def moments_of(elements: Tensor, edges: Bounds | None) -> Moments:
+def moments_of(elements: Tensor, edges: Bounds | None, shift: float = 0.0) -> Moments:
     """Return the moments of float32 or float64 elements that fill the CPU's memory one after the other.
 
     With an element that is not finite, Σx² is not finite either, and the others say nothing; it may also overflow.
@@ -106,14 +106,15 @@ def moments_of(elements: Tensor, edges: Bounds | None) -> Moments:
         elements: contiguous, without the negative bit, one element at least.
         edges: elements at the lower one and below and at the upper one and above are counted; they are rounded to
             the precision of the elements. Without them, that count is 0.
+        shift: a number of the elements' precision; Σ(x − shift) and Σ(x − shift)² are taken, everything else of x.
     """
     machine_pass = _CODE.look_up(elements.dtype, edges is not None, elements.nbytes)
     address = elements.data_ptr()
     if machine_pass is None or not address:  # without an address, NumPy says why
-        return _by_numpy(elements.detach().view(-1).numpy(), edges)
+        return _by_numpy(elements.detach().view(-1).numpy(), edges, shift)
     low, high = edges or (0.0, 0.0)
     room = _ROOM
-    machine_pass(address, elements.numel(), room.address, low, high)
+    machine_pass(address, elements.numel(), room.address, low, high, shift)
     return cast(Moments, tuple(room.numbers))
 
 
@@ -126,14 +127,15 @@ def _compiled(dtype: torch.dtype, has_edges: bool) -> Kernel | None:
     return made
 
 
-def _by_numpy(array: Floats, edges: Bounds | None) -> Moments:
+def _by_numpy(array: Floats, edges: Bounds | None, shift: float) -> Moments:
     size = array.size
     rows = size // COLUMNS
     whole = rows // ROWS * _BLOCK
     with numpy.errstate(all="ignore"):
-        columns = _whole_blocks(array[:whole])
-        below = array[whole : rows * COLUMNS].reshape(1, -1, COLUMNS)
-        last = array[rows * COLUMNS :]
+        shifted = array - shift if shift else array
+        columns = _whole_blocks(shifted[:whole])
+        below = shifted[whole : rows * COLUMNS].reshape(1, -1, COLUMNS)
+        last = shifted[rows * COLUMNS :]
         for number, (block, row) in enumerate(((below, last), (below * below, last * last))):
             columns[number] += numpy.einsum("brc->bc", block)[0]
             columns[number, : row.size] += row
