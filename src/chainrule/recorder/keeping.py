@@ -5,7 +5,7 @@ read that finds another version says that the number was overwritten; it never r
 """
 
 import weakref
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,8 +18,7 @@ from chainrule.trace.reduction import statistics_of
 _RECENT = 256  # tensors whose statistics are remembered, because one is often a contribution and an adjoint at once
 
 
-@dataclass(frozen=True, slots=True)
-class _Recent:
+class _Recent(NamedTuple):  # made for every tensor, in a third of a frozen dataclass's time
     tensor: weakref.ref[Tensor]
     version: int
     statistics: Statistics
@@ -126,18 +125,19 @@ class Keeper:
         """
         if tensor.layout is not torch.strided:
             return statistics_of(tensor, bounds)
-        place = (tensor.data_ptr(), tensor.numel(), tensor.dtype)
+        count = tensor.numel()
+        version = version_of(tensor)
+        place = (tensor.data_ptr(), count, tensor.dtype)
         recent = self._recent.get(place)
-        if recent is not None and bounds is None:
+        if recent is not None and bounds is None and recent.version == version:
             earlier = recent.tensor()
-            is_same = earlier is not None and recent.version == version_of(tensor)
-            if is_same and (earlier is tensor or _is_dense(tensor)):
+            if earlier is tensor or (earlier is not None and _is_dense(tensor)):
                 return recent.statistics
         statistics = statistics_of(tensor, bounds)
-        if tensor.numel() and _is_dense(tensor):
+        if count and _is_dense(tensor):
             if len(self._recent) >= _RECENT:
                 self._recent.clear()
-            self._recent[place] = _Recent(weakref.ref(tensor), version_of(tensor), statistics)
+            self._recent[place] = _Recent(weakref.ref(tensor), version, statistics)
         return statistics
 
 
