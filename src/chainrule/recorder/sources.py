@@ -14,18 +14,16 @@ _TORCH = os.path.dirname(torch.__file__) + os.sep
 _OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 # Between a line of PyTorch that says something (nn/modules/linear.py) and the recorder lie some that say nothing.
-_PASSED_OVER = tuple(
-    os.path.join(_TORCH, *parts)
-    for parts in (
-        ("overrides.py",),
-        ("nn", "functional.py"),
-        ("_tensor.py",),
-        ("utils", "_contextlib.py"),
-        ("optim", ""),
-    )
-) + (os.path.dirname(jaxtyping.__file__) + os.sep,)  # it wraps functions whose shapes are checked while tests run
+_PASSED_OVER = (
+    os.path.join(_TORCH, "overrides.py"),
+    os.path.join(_TORCH, "nn", "functional.py"),
+    os.path.join(_TORCH, "_tensor.py"),
+    os.path.join(_TORCH, "utils", "_contextlib.py"),
+    os.path.join(_TORCH, "optim", ""),
+    os.path.join(os.path.dirname(jaxtyping.__file__), ""),  # it wraps functions whose shapes are checked in tests
+)
 
-_USER, _LIBRARY, _RECORDER, _SILENT = range(4)
+_USER, _LIBRARY, _RECORDER, _SILENT, _WRAPPER = range(5)
 
 
 class SourceFinder:
@@ -51,7 +49,7 @@ class SourceFinder:
             if kind in (_LIBRARY, _SILENT):
                 outside = True
                 library = library or (frame if kind == _LIBRARY else None)
-            elif outside:
+            elif outside and kind == _RECORDER:
                 break
             frame = frame.f_back
         return None if library is None else self._source(library)
@@ -74,8 +72,10 @@ class SourceFinder:
 
 
 def _kind_of(file: str) -> int:
-    if file.startswith((*_PASSED_OVER, "<frozen", "<@")) or os.path.basename(file) == "contextlib.py":
-        return _SILENT  # "<@" begins the name of what decorators make at run time
+    if file.startswith(_WRAPPERS):
+        return _WRAPPER
+    if file.startswith((*_PASSED_OVER, "<frozen")) or os.path.basename(file) == "contextlib.py":
+        return _SILENT
     if file.startswith(_OWN):
         return _RECORDER
     return _LIBRARY if file.startswith(_TORCH) else _USER
