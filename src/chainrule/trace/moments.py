@@ -6,7 +6,7 @@ precision; the blocks, then what is left below a whole row, are added in float64
 matter which of the two looked at a tensor, nor on what processor: equal memory has equal moments. With 64 float32
 added to each other and no more, the sums are within 64·2⁻²⁴ of Σ|x| and Σx².
 
-Machine code takes a sixth of NumPy's time (1 million float32: 75 µs in the cache, 120 µs from memory), and 0.2 s to
+Machine code takes a tenth of NumPy's time (1 million float32: 75 µs in the cache, 120 µs from memory), and 0.2 s to
 make. It is made when a process has looked at 20 MB, or when it is said that so much will come; NumPy does what comes
 before, and everything where llvmlite is not to be had.
 """
