@@ -176,6 +176,8 @@ ARITHMETIC = [
         for name, function in (("logaddexp", torch.logaddexp), ("hypot", torch.hypot), ("atan2", torch.atan2))
     ),
     Case("pow", torch.pow, {"input": at(1.0, 2.0), "exponent": at(3.0, 0.0)}),
+    Case("xlogy", torch.xlogy, {"input": at(0.0, 1.0, 2.0), "other": at(2.0, 1.0, 3.0)}),
+    Case("xlogy", torch.xlogy, {"input": at(0.0), "other": at(-1.0)}, exact_only=True),
     Case("hypot", torch.hypot, {"input": at(0.0, 1.0), "other": at(2.0, 0.0)}),
     Case("atan2", torch.atan2, {"input": at(0.0, 1.0), "other": at(2.0, 0.0)}),
     Case("bilinear", F.bilinear, {"input1": at(0.0, 1.0), "input2": at(0.0, 2.0), "weight": normal(2, 2, 2)}),
@@ -193,7 +195,15 @@ ELEMENTARY = [
         for name in ("log", "log2", "log10", "log1p", "sqrt")
     ),
     *(Case(name, getattr(torch, name), {"input": positive(2, 3)}) for name in ("rsqrt", "reciprocal", "lgamma")),
-    *(Case(name, getattr(torch, name), {"input": inside(2, 3)}) for name in ("asin", "acos")),
+    *(
+        Case(name, getattr(torch, name), {"input": inside(2, 3)})
+        for name in ("asin", "acos", "atanh", "asinh", "erfinv")
+    ),
+    Case("acosh", torch.acosh, {"input": 1 + positive(2, 3)}),
+    Case("digamma", torch.digamma, {"input": positive(2, 3)}),
+    Case("logit", torch.logit, {"input": at(0.1, 0.4, 0.9)}),
+    Case("logit", torch.logit, {"input": at(0.1, 0.4, 0.9), "eps": 0.2}),
+    Case("nan_to_num", torch.nan_to_num, {"input": at(1.0, math.nan, math.inf, -math.inf), "posinf": 3.0}),
     Case("abs", torch.abs, {"input": at(0.0, -1.0, 2.0)}, exact_only=True),
     Case("square", torch.square, {"input": at(0.0, -1.0, 2.0)}),
     Case("exp", torch.exp, {"input": at(0.0, -800.0)}),
@@ -312,6 +322,18 @@ REDUCTIONS = [
         for dim in (1, -1)
     ),
     Case("trace", torch.trace, {"input": normal(3, 3)}),
+    *(
+        Case(name, getattr(torch, name), {"input": CUBE, **more}, number=number)
+        for name in ("var_mean", "std_mean")
+        for number in (0, 1)
+        for more in ({}, {"dim": 1, "correction": 0})
+    ),
+    Case("linalg_norm", torch.linalg.norm, {"input": X}),
+    Case("linalg_norm", torch.linalg.norm, {"input": CUBE, "dim": (0, 2)}),
+    Case("linalg_norm", torch.linalg.norm, {"input": ROW, "ord": 3}),
+    Case("linalg_norm", torch.linalg.norm, {"input": X, "ord": 1, "dim": 1}),
+    Case("matrix_norm", torch.linalg.matrix_norm, {"input": CUBE}),
+    Case("matrix_norm", torch.linalg.matrix_norm, {"input": CUBE, "ord": "fro", "dim": (0, 1)}),
 ]
 
 
@@ -417,6 +439,16 @@ MOVES = [
     move("kthvalue", k=2, dim=0),
     move("cummax", dim=0),
     move("cummin", dim=1),
+    move("median", X),
+    move("median", TIES, function=torch.median),
+    move("median", dim=1),
+    move("nanmedian", X),
+    move("nanmedian", dim=0, keepdim=True),
+    Case("mode", torch.mode, {"input": CUBE.round(), "dim": 1}, exact_only=True),
+    move("im2col", normal(2, 2, 4, 3), kernel_size=(2, 3), padding=(1, 0), function=F.unfold),
+    move("im2col", normal(1, 1, 5, 5), kernel_size=2, stride=2, function=F.unfold),
+    move("fold", normal(2, 8, 6), output_size=(3, 4), kernel_size=2, function=F.fold),
+    move("fold", normal(1, 8, 6), output_size=(4, 3), kernel_size=2, stride=2, padding=1, function=F.fold),
 ]
 
 

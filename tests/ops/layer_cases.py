@@ -205,6 +205,13 @@ EMBEDDING = [
         {"input": torch.tensor([1, 4, 4, 0]), "weight": normal(5, 4), "padding_idx": -1},
         exact_only=True,  # the padding row is a constant for autograd alone
     ),
+    Case("torch.embedding", torch.embedding, {"weight": normal(5, 4), "indices": whole(2, 3, below=5)}),
+    Case(
+        "torch.embedding",
+        torch.embedding,
+        {"weight": normal(5, 4), "indices": torch.tensor([1, 4, 4, 0]), "padding_idx": 4},
+        exact_only=True,  # as above
+    ),
     Case("embedding_bag", F.embedding_bag, BAGS),
     Case("embedding_bag", F.embedding_bag, {**BAGS, "mode": "sum"}),
     Case("embedding_bag", F.embedding_bag, {"input": whole(2, 3, below=5), "weight": normal(5, 4), "mode": "max"}),

@@ -86,7 +86,11 @@ ELEMENTWISE_LOSSES = [
     ),
     *each("soft_margin_loss", input=x, target=signs(3, 4)),
 ]
+names = torch.tensor([[2, 0, -1, 1], [3, -1, 0, 0], [-1, 0, 1, 2]])
 CLASS_LOSSES = [
+    *each("multilabel_margin_loss", input=x, target=names),
+    *each("multilabel_margin_loss", input=x, target=torch.tensor([[0, 0, 3, -1], [1, 1, 1, 1], [0, 1, 2, 3]])),
+    *each("multilabel_margin_loss", input=3 * x[0], target=names[0]),
     *each("nll_loss", input=x, target=classes, weight=some_zero),
     *each("cross_entropy", input=x, target=torch.tensor([1, 0, 2]), weight=some_zero),
     *each("cross_entropy", input=x, target=torch.tensor([1, 0, 2]), weight=some_zero, label_smoothing=0.1),
@@ -121,6 +125,7 @@ VECTOR_LOSSES = [
     *each("triplet_margin_loss", **triplet, p=3.0, margin=0.3),
     *each("triplet_margin_loss", anchor=x, positive=x, negative=t, margin=9.0, p=3.0, eps=1.0),
     *each("triplet_margin_loss", **triplet, swap=True),
+    *each("triplet_margin_with_distance_loss", **triplet, swap=True, margin=0.3),
     *each("triplet_margin_loss", **triplet, p=1.0, swap=True, eps=0.1),
 ]
 

@@ -42,11 +42,15 @@ ROWS = [
     (recorded("setitem", A, B, C), {"input": 10.0, "index": 11.0, "value": 12.0}),
     (
         recorded("norm", A, ord=1, function="torch.linalg.norm"),
-        {"x": 10.0, "ord": 1, "dim": None, "keepdim": False, "dtype": None},
+        {"input": 10.0, "ord": 1, "dim": None, "keepdim": False, "dtype": None},
     ),
     (
         recorded("to", A, "cpu", non_blocking=True),
         {"input": 10.0, "settings": ("cpu",), "more": {"non_blocking": True}},
+    ),
+    (
+        recorded("embedding", A, B, function="torch.embedding"),
+        {"weight": 10.0, "indices": 11.0, "padding_idx": -1, "scale_grad_by_freq": False, "sparse": False},
     ),
     (recorded("relu", A, inplace=True), {"input": 10.0, "inplace": True}),
     # No rule: the names of torch's own signatures, and where there are none either, the places.
@@ -89,7 +93,10 @@ def test_name_of_a_place(op: Op, place: tuple[int | str, ...], name: str) -> Non
         (recorded("max", A, B), "maximum"),
         (recorded("where", A), "nonzero"),
         (recorded("where", A, B, C), "where"),
-        (recorded("norm", A, function="torch.linalg.norm"), "vector_norm"),
+        (recorded("norm", A, function="torch.linalg.norm"), "linalg_norm"),
+        (recorded("embedding", A, B, function="torch.embedding"), "torch.embedding"),
+        (recorded("embedding", A, B, function="torch.nn.functional.embedding"), "embedding"),
+        (recorded("unfold", A, 2, function="torch.nn.functional.unfold"), "im2col"),
         (recorded("unfold", A, 0, 2, 1, function="torch.Tensor.unfold"), "unfold"),
     ],
 )

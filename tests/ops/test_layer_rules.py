@@ -218,10 +218,6 @@ def test_embedding_rows_that_are_not_asked_for_are_silenced() -> None:
     )
 
 
-def test_the_embedding_with_its_arguments_the_other_way_round_has_no_formula() -> None:
-    assert rule("embedding", input=normal(4, 2), weight=torch.tensor([1])).formula is None
-
-
 def test_formulas_and_derivatives_read_as_they_are_taught() -> None:
     index = torch.tensor([0])
     hard = rule("cross_entropy", target=index, reduction="none")

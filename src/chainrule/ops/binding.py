@@ -26,8 +26,8 @@ class _Place:
 def rule_of(op: Op) -> OpRule | None:
     """Return the rule of a recorded op, or None when there is none.
 
-    It is `rule_for(op.name)`, but for names that stand for different ops: `max` of two tensors is `maximum`, and
-    `torch.nn.functional.unfold` is not `Tensor.unfold`.
+    It is `rule_for(op.name)`, but for names that stand for different ops: `max` of two tensors is `maximum`,
+    `torch.nn.functional.unfold` is not `Tensor.unfold`, and `torch.embedding` takes its table first.
     """
     second = op.arguments[1] if len(op.arguments) > 1 else op.keywords.get("other")
     if op.name in _TWO_TENSORS and isinstance(second, ValueRef):
@@ -37,7 +37,9 @@ def rule_of(op: Op) -> OpRule | None:
     if op.name == "unfold" and op.function.startswith("torch.nn.functional"):
         return rule_for("im2col")
     if op.name == "norm" and op.function.startswith("torch.linalg"):
-        return rule_for("vector_norm")
+        return rule_for("linalg_norm")
+    if op.name == "embedding" and op.function.startswith("torch.") and not op.function.startswith("torch.nn."):
+        return rule_for("torch.embedding")
     return rule_for(op.name)
 
 

@@ -118,6 +118,33 @@ def _multi_margin(
     )
 
 
+def _label_counts(target: Tensor, classes: int) -> Tensor:
+    """Return how often each class is named in the targets of a sample, up to the first −1: (samples, classes)."""
+    rows = target.reshape(-1, classes)
+    is_named = (rows >= 0).cummin(1).values
+    counts = torch.zeros(rows.shape[0], classes + 1, dtype=torch.float64)
+    counts.scatter_add_(1, torch.where(is_named, rows, classes), torch.ones(rows.shape, dtype=torch.float64))
+    return counts[:, :classes]
+
+
+def _multilabel_margin(
+    output: Tensor,
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Wiring:
+    how = reduction_of({"size_average": size_average, "reduce": reduce, "reduction": reduction})
+    classes = input.shape[-1]
+    counts = _label_counts(target, classes)
+    return wired(
+        how,
+        {"input": numbered(input).reshape(-1, classes)},
+        {AS: counts, CS: (counts == 0).to(torch.float64), CLASSES: float(classes)},
+    )
+
+
 def _multilabel(
     output: Tensor,
     input: Tensor,
@@ -347,6 +374,26 @@ def _choose_multi_margin(arguments: Arguments) -> OpRule:
     return (_MULTI_MARGIN_SQUARED if arguments.get("p", 1) == 2 else _MULTI_MARGIN)[reduction_of(arguments)]
 
 
+def _pairs_met(arguments: Arguments, output: Tensor, threshold: float) -> Tensor:
+    scores: Tensor = arguments["input"].detach()
+    rows = scores.reshape(-1, scores.shape[-1])
+    is_named = _label_counts(arguments["target"], rows.shape[1]) > 0
+    is_active = is_named.unsqueeze(2) & ~is_named.unsqueeze(1) & (1 - rows.unsqueeze(2) + rows.unsqueeze(1) > 0)
+    return ~(is_active.any(1) | is_active.any(2)).reshape(scores.shape)
+
+
+_MULTILABEL_MARGIN = by_reduction(
+    "multilabel_margin_loss",
+    Sum(AS[OTHER] * CS[K] * StrictHinge(1 - XS[OTHER] + XS[K]), (K, 1, N), (OTHER, 1, N)) / CLASSES,
+    _SCORES,
+    _multilabel_margin,
+    letters=(AS[K], CS[K]),
+    silencers=(Silencer("margin met", "beyond the margin, where the loss is 0 and flat", "input", _pairs_met),),
+    note="a is how often the target names a class, c is 1 for a class that it does not name, and n_c is the number of "
+    "classes.",
+)
+
+
 def _labels_met(arguments: Arguments, output: Tensor, threshold: float) -> Tensor:
     scores, weight = arguments["input"].detach(), arguments.get("weight")
     slopes: Tensor = torch.sigmoid(scores) - arguments["target"]
@@ -375,5 +422,6 @@ CLASS_LOSSES: tuple[OpRule, ...] = (
     choosing(_NLL, _choose_nll),
     choosing(_HARD, _choose_cross_entropy),
     choosing(_MULTI_MARGIN, _choose_multi_margin),
+    one_of(_MULTILABEL_MARGIN),
     one_of(_MULTILABEL),
 )

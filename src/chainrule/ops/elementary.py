@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 import sympy
 import torch
-from sympy import Abs, Expr, Integer, cos, erf, erfc, exp, log, pi, sin, sqrt
+from sympy import Abs, Expr, Integer, Ne, Piecewise, cos, erf, erfc, exp, log, pi, sin, sqrt
 
-from chainrule.ops.letters import X, Y
-from chainrule.ops.places import Wiring, optional
+from chainrule.ops.letters import C, V, X, Y
+from chainrule.ops.places import Arguments, Wiring, optional
 from chainrule.ops.rule import Hazard, OpRule, Silencer
 from chainrule.ops.steps import Truncated
 from chainrule.shapes import Tensor
@@ -83,6 +83,48 @@ _DIVIDES = _forward("division by 0", "0, and something is divided by it", lambda
 _OUTSIDE = _forward("outside of −1 to 1", "outside of −1 to 1, where there is no such angle", lambda x: x.abs() > 1)
 _AT_ENDS = _backward("derivative infinite at ±1", "1 or −1, where the derivative is infinite", lambda x: x.abs() == 1)
 
+_POLE = _forward("pole", "0 or a negative whole number", lambda x: (x <= 0) & (x == x.floor()))
+_LOGIT = log(X / (1 - X))
+
+
+def _logit(output: Tensor, input: Tensor, eps: float | None = None) -> Wiring:
+    if eps is None:
+        return _one(output, input)
+    is_between = (input >= eps) & (input <= 1 - eps)
+    return Wiring(_one(output, input).places, {C: is_between.reshape(-1), V: output.detach().reshape(-1).double()})
+
+
+def _choose_logit(arguments: Arguments) -> OpRule:
+    return _RULES["logit"] if arguments.get("eps") is None else _LOGIT_CLAMPED
+
+
+def _finite(
+    output: Tensor, input: Tensor, nan: float | None = 0.0, posinf: float | None = None, neginf: float | None = None
+) -> Wiring:
+    return Wiring(
+        _one(output, input).places,
+        {C: input.detach().isfinite().reshape(-1), V: output.detach().reshape(-1).to(torch.float64)},
+    )
+
+
+_LOGIT_CLAMPED = OpRule(
+    "logit",
+    Piecewise((_LOGIT, Ne(C, 0)), (V, True)),
+    {"input": X},
+    _logit,
+    silencers=(
+        Silencer(
+            "clamped",
+            "outside of ε to 1 − ε, where the result is flat",
+            "input",
+            lambda arguments, _, __: (
+                (arguments["input"] < arguments["eps"]) | (arguments["input"] > 1 - arguments["eps"])
+            ),
+        ),
+    ),
+    note="c is 1 from ε to 1 − ε; outside of it, v is the result at the nearer end.",
+)
+
 ELEMENTARY: tuple[OpRule, ...] = (
     _rule("neg", -X, aliases=("negative",)),
     _rule("positive", X, aliases=("pos",)),
@@ -150,9 +192,47 @@ ELEMENTARY: tuple[OpRule, ...] = (
     _rule("frac", X - Truncated(X)),
     _rule("deg2rad", X * pi / 180),
     _rule("rad2deg", X * 180 / pi),
+    _rule("asinh", sympy.asinh(X), aliases=("arcsinh",)),
     _rule(
-        "lgamma",
-        sympy.loggamma(X),
-        hazards=(_forward("pole", "0 or a negative whole number", lambda x: (x <= 0) & (x == x.floor())),),
+        "acosh",
+        sympy.acosh(X),
+        hazards=(
+            _forward("below 1", "below 1, where there is no such number", lambda x: x < 1),
+            _backward("derivative infinite at 1", "1, where the derivative is infinite", lambda x: x == 1),
+        ),
+        aliases=("arccosh",),
+    ),
+    _rule(
+        "atanh",
+        sympy.atanh(X),
+        hazards=(
+            _OUTSIDE,
+            _forward("pole", "1 or −1, where the result is infinite", lambda x: x.abs() == 1),
+        ),
+        aliases=("arctanh",),
+    ),
+    OpRule(
+        "logit",
+        _LOGIT,
+        {"input": X},
+        _logit,
+        choose=_choose_logit,
+        hazards=(
+            _forward("log of 0", "0 or 1, where the result is infinite", lambda x: (x == 0) | (x == 1)),
+            _forward("log of a negative number", "outside of 0 to 1", lambda x: (x < 0) | (x > 1)),
+        ),
+    ),
+    _rule("erfinv", sympy.erfinv(X), hazards=(_OUTSIDE, _forward("pole", "1 or −1", lambda x: x.abs() == 1))),
+    _rule("lgamma", sympy.loggamma(X), hazards=(_POLE,)),
+    _rule("digamma", sympy.polygamma(0, X), hazards=(_POLE,)),
+    OpRule(
+        "nan_to_num",
+        Piecewise((X, Ne(C, 0)), (V, True)),
+        {"input": X},
+        _finite,
+        silencers=(_where("not finite", "NaN or infinite, and replaced by a constant", lambda x, _: ~x.isfinite()),),
+        note="c is 1 where x is finite; v is the constant that stands in the place of NaN, ∞ or −∞.",
     ),
 )
+
+_RULES = {rule.name: rule for rule in ELEMENTARY}

@@ -3,6 +3,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from sympy import Ne, Piecewise, Sum, Symbol
 from chainrule.ops.differentiation import Largest
 from chainrule.ops.letters import AS, WS, K, N, V, W
 from chainrule.ops.places import Arguments, Wiring, numbered
-from chainrule.ops.rule import OpRule, Silencer
+from chainrule.ops.rule import Mask, OpRule, Silencer
 from chainrule.shapes import Tensor
 
 LEARNS = Symbol("c", real=True)
@@ -146,23 +147,63 @@ _WITH_PADDING = OpRule(
 )
 
 
-_OTHER_ORDER = OpRule(
-    "embedding",
-    None,
-    note="This is torch.embedding, whose arguments are in another order than those of torch.nn.functional.embedding.",
-)
-
-
 def _choose(arguments: Arguments) -> OpRule:
-    numbers = arguments.get("input")
-    if isinstance(numbers, Tensor) and numbers.is_floating_point():
-        return _OTHER_ORDER
     if arguments.get("scale_grad_by_freq"):
         return _SCALED
     return _ROWS if arguments.get("padding_idx") is None else _WITH_PADDING
 
 
 _ROWS = OpRule("embedding", W, {"weight": W}, move=_rows, choose=_choose, silencers=_SILENCERS)
+
+
+def _table_first(rule: OpRule) -> OpRule:
+    """Return a rule of torch.embedding, which takes its table first and calls the numbers `indices`."""
+
+    def turned(find: Mask) -> Mask:
+        return lambda arguments, output, threshold: find(_turned(arguments), output, threshold)
+
+    return replace(
+        rule,
+        name="torch.embedding",
+        move=_rows_of_table if rule.move else None,
+        wire=_padded_rows_of_table if rule.wire else None,
+        choose=_choose_turned,
+        silencers=tuple(replace(one, find=turned(one.find)) for one in rule.silencers),
+    )
+
+
+def _turned(arguments: Arguments) -> dict[str, Any]:
+    padding = arguments.get("padding_idx", -1)
+    return {
+        "input": arguments["indices"],
+        "weight": arguments["weight"],
+        "padding_idx": None if padding < 0 else padding,  # −1 is no row here
+        "scale_grad_by_freq": arguments.get("scale_grad_by_freq", False),
+    }
+
+
+def _rows_of_table(
+    weight: Tensor, indices: Tensor, padding_idx: int = -1, scale_grad_by_freq: bool = False, sparse: bool = False
+) -> Tensor:
+    return weight[indices]
+
+
+def _padded_rows_of_table(
+    output: Tensor,
+    weight: Tensor,
+    indices: Tensor,
+    padding_idx: int = -1,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
+) -> Wiring:
+    return _padded_rows(output, indices, weight, padding_idx)
+
+
+def _choose_turned(arguments: Arguments) -> OpRule:
+    return _TURNED[_choose(_turned(arguments))]
+
+
+_TURNED = {rule: _table_first(rule) for rule in (_ROWS, _WITH_PADDING, _SCALED)}
 
 _BAG_SLOTS = {"weight": WS[K]}
 _BAG_SCALED = _no_formula("embedding_bag", _bags)
@@ -195,4 +236,4 @@ _BAG_MEAN = OpRule(
     note="k runs over the numbers of one bag, those of padding_idx left out.",
 )
 
-EMBEDDING: tuple[OpRule, ...] = (_ROWS, _BAG_MEAN)
+EMBEDDING: tuple[OpRule, ...] = (_ROWS, _TURNED[_ROWS], _BAG_MEAN)

@@ -8,14 +8,17 @@ from chainrule.ops.convolution import CONVOLUTION
 from chainrule.ops.dropout import DROPOUT
 from chainrule.ops.elementary import ELEMENTARY
 from chainrule.ops.embedding import EMBEDDING
+from chainrule.ops.folding import FOLDING
 from chainrule.ops.likelihoods import LIKELIHOODS
 from chainrule.ops.losses import LOSSES
 from chainrule.ops.moves import MOVES
 from chainrule.ops.normalisation import NORMALISATION
 from chainrule.ops.pooling import POOLING
+from chainrule.ops.powers import POWERS
 from chainrule.ops.products import PRODUCTS
 from chainrule.ops.reductions import REDUCTIONS
 from chainrule.ops.rule import OpRule
+from chainrule.ops.selections import SELECTIONS
 from chainrule.ops.softmax_rules import SOFTMAX
 from chainrule.ops.steps import STEPS
 from chainrule.ops.vector_losses import VECTOR_LOSSES
@@ -24,11 +27,14 @@ from chainrule.ops.writes import WRITES
 RULES: tuple[OpRule, ...] = (
     *PRODUCTS,
     *ARITHMETIC,
+    *POWERS,
     *ELEMENTARY,
     *ACTIVATIONS,
     *REDUCTIONS,
     *SOFTMAX,
     *MOVES,
+    *SELECTIONS,
+    *FOLDING,
     *WRITES,
     *STEPS,
     *CONVOLUTION,

@@ -68,53 +68,6 @@ def _cropped(arguments: Arguments, output: Tensor, threshold: float) -> Tensor:
     return ~torch.isin(numbered(source), numbers) if numbers.numel() else torch.ones(source.shape, dtype=torch.bool)
 
 
-def _selected(call: Callable[..., Any]) -> Callable[..., Wiring]:
-    """The wiring of an op whose places depend on the values: it returns values and places."""
-
-    def wire(output: Tensor, input: Tensor, dim: int, **settings: Any) -> Wiring:
-        indices = call(input.detach(), dim=dim, **settings)[1]
-        if input.dim() == 0:
-            return Wiring({"input": torch.zeros(1, dtype=torch.int64)})
-        kept = settings.get("keepdim", True) or indices.dim() == input.dim()
-        places = numbered(input).gather(dim, indices if kept else indices.unsqueeze(dim))
-        return Wiring({"input": places.reshape(-1)})
-
-    return wire
-
-
-def _sort(output: Tensor, input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Wiring:
-    return _selected(torch.sort)(output, input, dim, descending=descending, stable=stable)
-
-
-def _topk(output: Tensor, input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Wiring:
-    return _selected(torch.topk)(output, input, dim, k=k, largest=largest, sorted=sorted)
-
-
-def _kthvalue(output: Tensor, input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Wiring:
-    return _selected(torch.kthvalue)(output, input, dim, k=k, keepdim=keepdim)
-
-
-def _cummax(output: Tensor, input: Tensor, dim: int) -> Wiring:
-    return _selected(torch.cummax)(output, input, dim)
-
-
-def _cummin(output: Tensor, input: Tensor, dim: int) -> Wiring:
-    return _selected(torch.cummin)(output, input, dim)
-
-
-def _not_selected(wire: Callable[..., Wiring], defaults: dict[str, Any]) -> Silencer:
-    def find(arguments: Arguments, output: Tensor, threshold: float) -> Tensor:
-        places = wire(output, **{**defaults, **arguments}).places["input"]
-        source = tensor_argument(arguments)
-        return ~torch.isin(numbered(source), places)
-
-    return Silencer("not selected", "not selected", "input", find)
-
-
-def _selecting(name: str, wire: Callable[..., Wiring], note: str = "") -> OpRule:
-    return OpRule(name, X, {"input": X}, wire, silencers=(_not_selected(wire, {}),), note=note)
-
-
 _LEFT_OUT = "left out by the index"
 _DETACHED = "detach cuts the graph: nothing flows back through it."
 _INTEGERS = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
@@ -216,9 +169,4 @@ MOVES: tuple[OpRule, ...] = (
         note=_TO.note,
     ),
     moving("float", _same, aliases=("double", "half", "bfloat16"), note=_TO.note),
-    _selecting("sort", _sort),
-    _selecting("topk", _topk),
-    _selecting("kthvalue", _kthvalue),
-    _selecting("cummax", _cummax),
-    _selecting("cummin", _cummin),
 )

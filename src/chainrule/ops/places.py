@@ -113,3 +113,15 @@ def call(function: Callable[..., Any], arguments: Arguments) -> Any:
         else:
             named[parameter.name] = arguments[parameter.name]
     return function(*positional, **named)
+
+
+def grouped(targets: Tensor, sources: Tensor, count: int) -> Tensor:
+    """Return which sources go to each of `count` targets: shape (count, largest number of them), −1 where fewer."""
+    targets, sources = targets.reshape(-1), sources.reshape(-1)
+    order = torch.argsort(targets, stable=True)
+    amounts = torch.bincount(targets, minlength=count)
+    starts = amounts.cumsum(0) - amounts
+    rows = torch.full((count, max(int(amounts.max()) if count else 0, 1)), -1, dtype=torch.int64)
+    ranks = torch.arange(targets.numel()) - starts[targets[order]]
+    rows[targets[order], ranks] = sources[order]
+    return rows

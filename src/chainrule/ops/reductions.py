@@ -7,6 +7,7 @@ derivative to be 0, and the formula has none.
 # ruff: noqa: A002, A006  # the parameters of a wiring bear torch's own names
 
 import math
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -24,6 +25,7 @@ from chainrule.ops.differentiation import (
 from chainrule.ops.letters import XS, J, K, M, N, Y
 from chainrule.ops.places import Arguments, Wiring, numbered, tensor_argument
 from chainrule.ops.rule import Hazard, OpRule, Silencer
+from chainrule.ops.selections import places_of
 from chainrule.shapes import Tensor
 
 Dimensions = int | tuple[int, ...] | list[int] | torch.Size | None
@@ -58,6 +60,10 @@ def _spread(
         return Wiring({"input": reduced(input)}, {CORRECTION: float(dim)})
     taken = float(unbiased) if correction is None else correction
     return Wiring({"input": reduced(input, dim)}, {CORRECTION: taken})
+
+
+def _mean_beside(output: Tensor, input: Tensor, dim: Dimensions = None, **settings: Any) -> Wiring:
+    return _reduce(output, input, None if isinstance(dim, bool) else dim)
 
 
 def _norm(
@@ -186,7 +192,10 @@ def _norm_of(name: str, argument: str, order: float) -> OpRule:
     formula, school = _norm_formula(order)
 
     def find(arguments: Arguments, output: Tensor, threshold: float) -> Tensor:
-        renamed = {"input": tensor_argument(arguments, argument), "dim": arguments.get("dim")}
+        renamed = {
+            "input": tensor_argument(arguments, argument),
+            "dim": arguments.get("dim", (-2, -1) if name == "matrix_norm" else None),
+        }
         if order == 0:
             return torch.ones_like(tensor_argument(arguments, argument), dtype=torch.bool)
         if order == 2:
@@ -208,7 +217,7 @@ def _norm_of(name: str, argument: str, order: float) -> OpRule:
         name,
         formula,
         {argument: XS[K]},
-        _norm if argument == "input" else _vector_norm,
+        {"norm": _norm, "vector_norm": _vector_norm, "matrix_norm": _matrix_norm, "linalg_norm": _linalg_norm}[name],
         school={argument: school[""]} if school else {},
         silencers=(Silencer("0", words.get(order, "0, where the size is flat"), argument, find),),
         note="Where the norm is 0, PyTorch takes the derivative to be 0.",
@@ -217,6 +226,8 @@ def _norm_of(name: str, argument: str, order: float) -> OpRule:
 
 def _choose_norm(arguments: Arguments) -> OpRule:
     order = arguments.get("p", "fro")
+    if order == "nuc":
+        return _SINGULAR
     return _norm_of("norm", "input", 2.0 if order in ("fro", None) else float(order))
 
 
@@ -233,6 +244,48 @@ def _choose_smallest(arguments: Arguments) -> OpRule:
     return _BY_NAME["min"] if arguments.get("dim") is None else _MIN_ALONG
 
 
+def _matrix_norm(
+    output: Tensor,
+    input: Tensor,
+    ord: int | float | str | None = "fro",
+    dim: Dimensions = (-2, -1),
+    keepdim: bool = False,
+    *,
+    dtype: Any = None,
+) -> Wiring:
+    return Wiring({"input": reduced(input, (-2, -1) if dim is None else dim)})
+
+
+def _choose_matrix_norm(arguments: Arguments) -> OpRule:
+    order = arguments.get("ord", "fro")
+    if order in ("fro", None):
+        return _norm_of("matrix_norm", "input", 2.0)
+    return _SINGULAR if order in ("nuc", 2, -2) else _BY_LINES
+
+
+def _linalg_norm(
+    output: Tensor,
+    input: Tensor,
+    ord: int | float | str | None = None,
+    dim: Dimensions = None,
+    keepdim: bool = False,
+    *,
+    dtype: Any = None,
+) -> Wiring:
+    return Wiring({"input": reduced(input, dim)})
+
+
+def _choose_linalg_norm(arguments: Arguments) -> OpRule:
+    """torch.linalg.norm is the norm of a matrix where two dimensions are left and an order is given."""
+    order, dim = arguments.get("ord"), arguments.get("dim")
+    axes = arguments["input"].dim() if dim is None else 1 if isinstance(dim, int) else len(dim)
+    if order in (None, "fro"):
+        return _norm_of("linalg_norm", "input", 2.0)
+    return _norm_of("linalg_norm", "input", float(order)) if axes == 1 else _choose_matrix_norm({"ord": order})
+
+
+_SINGULAR = OpRule("norm", None, note="This norm is made of singular values, which have no formula by element.")
+_BY_LINES = OpRule("norm", None, note="This norm is the largest or smallest of the sums of |x| by rows or columns.")
 _ONE_PLACE = "At a tie, the one whose place is returned."
 _SHARED = "At a tie, all of them share equally."
 _MAX_ALONG = OpRule(
@@ -242,6 +295,7 @@ _MAX_ALONG = OpRule(
     _reduce,
     silencers=(_not_the_one("largest", 1),),
     note=_ONE_PLACE,
+    others=(places_of("max"),),
 )
 _MIN_ALONG = OpRule(
     "min",
@@ -250,43 +304,44 @@ _MIN_ALONG = OpRule(
     _reduce,
     silencers=(_not_the_one("smallest", -1),),
     note=_ONE_PLACE,
+    others=(places_of("min"),),
 )
+
+_MEAN_OF_ALL = OpRule("mean", Sum(XS[K], (K, 1, N)) / N, {"input": XS[K]}, _reduce)
+
+
+def _spread_rule(name: str, formula: Expr) -> OpRule:
+    what = "variance" if name.startswith("var") else "spread"
+    note = "c is the correction: 1 unless it is given."
+    if what == "spread":
+        note += " Where all are equal, PyTorch takes the derivative to be 0."
+    has_mean = name.endswith("_mean")
+
+    def is_mean(arguments: Arguments, output: Tensor, threshold: float) -> Tensor:
+        return tensor_argument(arguments) == _along(output, _mean(arguments), arguments)
+
+    return OpRule(
+        name,
+        formula,
+        {"input": XS[K]},
+        _spread,
+        # What is at the mean still moves the mean itself, where that is an output too.
+        silencers=()
+        if has_mean
+        else (Silencer("at the mean", f"equal to the mean, where the {what} is flat", "input", is_mean),),
+        hazards=(Hazard("0/0", f"alone, and one number has no {what}: 0/0", "input", "forward", _too_few),),
+        note=note + " The second output is the mean." * has_mean,
+        others=(replace(_MEAN_OF_ALL, name=name, wire=_mean_beside),) if has_mean else (),
+    )
+
 
 REDUCTIONS: tuple[OpRule, ...] = (
     OpRule("sum", Sum(XS[K], (K, 1, N)), {"input": XS[K]}, _reduce, aliases=("nansum", "sum_to_size")),
-    OpRule("mean", Sum(XS[K], (K, 1, N)) / N, {"input": XS[K]}, _reduce),
-    OpRule(
-        "var",
-        _VARIANCE,
-        {"input": XS[K]},
-        _spread,
-        silencers=(
-            Silencer(
-                "at the mean",
-                "equal to the mean, where the variance is flat",
-                "input",
-                lambda a, output, t: tensor_argument(a) == _along(output, _mean(a), a),
-            ),
-        ),
-        hazards=(Hazard("0/0", "alone, and one number has no variance: 0/0", "input", "forward", _too_few),),
-        note="c is the correction: 1 unless it is given.",
-    ),
-    OpRule(
-        "std",
-        sqrt(_VARIANCE),
-        {"input": XS[K]},
-        _spread,
-        silencers=(
-            Silencer(
-                "at the mean",
-                "equal to the mean, where the spread is flat",
-                "input",
-                lambda a, output, t: tensor_argument(a) == _along(output, _mean(a), a),
-            ),
-        ),
-        hazards=(Hazard("0/0", "alone, and one number has no spread: 0/0", "input", "forward", _too_few),),
-        note="c is the correction: 1 unless it is given. Where all are equal, PyTorch takes the derivative to be 0.",
-    ),
+    _MEAN_OF_ALL,
+    _spread_rule("var", _VARIANCE),
+    _spread_rule("std", sqrt(_VARIANCE)),
+    _spread_rule("var_mean", _VARIANCE),
+    _spread_rule("std_mean", sqrt(_VARIANCE)),
     OpRule("amax", _LARGEST, {"input": XS[K]}, _reduce, silencers=(_not_the("largest", 1),), note=_SHARED),
     OpRule("amin", _SMALLEST, {"input": XS[K]}, _reduce, silencers=(_not_the("smallest", -1),), note=_SHARED),
     OpRule(
@@ -337,9 +392,24 @@ REDUCTIONS: tuple[OpRule, ...] = (
         sqrt(Sum(XS[K] ** 2, (K, 1, N))),
         {"x": XS[K]},
         _vector_norm,
-        aliases=("linalg_vector_norm", "linalg_norm"),
+        aliases=("linalg_vector_norm",),
         choose=_choose_vector_norm,
         school={"x": XS[M] / Y},
+    ),
+    *(
+        OpRule(
+            name,
+            sqrt(Sum(XS[K] ** 2, (K, 1, N))),
+            {"input": XS[K]},
+            wire,
+            aliases=aliases,
+            choose=choose,
+            school={"input": XS[M] / Y},
+        )
+        for name, wire, aliases, choose in (
+            ("matrix_norm", _matrix_norm, ("linalg_matrix_norm",), _choose_matrix_norm),
+            ("linalg_norm", _linalg_norm, (), _choose_linalg_norm),
+        )
     ),
     OpRule(
         "cumsum",

@@ -128,6 +128,8 @@ class OpRule:
         silencers: how it can keep a gradient from coming through.
         hazards: how it can make a NaN or an infinity.
         note: what the formula does not say.
+        others: the rules of the second, third, ... output, where they are not that of the first: the mean beside the
+            variance, the places beside the values.
     """
 
     name: str
@@ -143,12 +145,17 @@ class OpRule:
     silencers: tuple[Silencer, ...] = ()
     hazards: tuple[Hazard, ...] = ()
     note: str = ""
+    others: tuple["OpRule", ...] = ()
 
     # -- what it says ------------------------------------------------------------------------------------------------
 
     def chosen(self, arguments: Arguments) -> "OpRule":
         """Return the rule for these arguments: itself, unless they choose between formulas."""
         return self.choose(arguments) if self.choose else self
+
+    def of_output(self, number: int) -> "OpRule":
+        """Return the rule of one of several outputs; its own where they are all alike."""
+        return self.others[number - 1] if 0 < number <= len(self.others) else self
 
     @property
     def left_side(self) -> Expr:
@@ -211,15 +218,17 @@ class OpRule:
             output: the output of the call.
             number: which output, where there are several.
         """
-        return _moved(self, arguments, number) if self.move else _wired(self, arguments, output)
+        rule = self.of_output(number)
+        return _moved(rule, arguments, number) if rule.move else _wired(rule, arguments, output)
 
     def forward(self, arguments: Arguments, output: Tensor, number: int = 0) -> Float[Tensor, "..."]:
         """Return the formula's values for every output element, in float64 and of the output's shape."""
-        if self.formula is None:
-            raise self.without_formula()
-        wiring = self.wiring(arguments, output, number)
-        formula = self.formula if self.stable is None else self.stable
-        return evaluate(formula, _numbers(self, wiring, arguments, output)).reshape(output.shape)
+        rule = self.of_output(number)
+        if rule.formula is None:
+            raise rule.without_formula()
+        wiring = rule.wiring(arguments, output, 0 if rule is not self else number)
+        formula = rule.formula if rule.stable is None else rule.stable
+        return evaluate(formula, _numbers(rule, wiring, arguments, output)).reshape(output.shape)
 
     def local(
         self, argument: str, arguments: Arguments, output: Tensor, number: int = 0, school: bool | None = None
@@ -237,6 +246,9 @@ class OpRule:
             For every output element the flat element numbers of the argument that it takes (−1: none), and ∂y/∂ each
             of them. An element may occur several times; then its derivative is the sum.
         """
+        rule = self.of_output(number)
+        if rule is not self:
+            return rule.local(argument, arguments, output, 0, school)
         wiring = self.wiring(arguments, output, number)
         letters, derivative = self.local_derivative(argument, school)
         places = wiring.places[argument]

@@ -2,6 +2,7 @@
 # the parameters of a wiring bear torch's own names
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 
 import torch
@@ -158,4 +159,44 @@ def _choose_triplet(arguments: Arguments) -> OpRule:
     return rules[reduction_of(arguments)]
 
 
-VECTOR_LOSSES: tuple[OpRule, ...] = (one_of(_COSINES), choosing(_triplet_rules(2.0, False), _choose_triplet))
+def _triplet_with_distance(
+    output: Tensor,
+    anchor: Tensor,
+    positive: Tensor,
+    negative: Tensor,
+    *,
+    distance_function: object = None,
+    margin: int | float = 1.0,
+    swap: bool = False,
+    reduction: str = "mean",
+) -> Wiring:
+    return _triplet(output, anchor, positive, negative, margin, swap=swap, reduction=reduction)
+
+
+def _with_distance(rule: OpRule) -> OpRule:
+    return replace(rule, name=_OWN_DISTANCE.name, wire=_triplet_with_distance, choose=None)
+
+
+_OWN_DISTANCE = OpRule(
+    "triplet_margin_with_distance_loss",
+    None,
+    note="The distance is a function of the user's own.",
+)
+_BY_DISTANCE = {
+    (swap, reduction): _with_distance(rule)
+    for swap in (False, True)
+    for reduction, rule in _triplet_rules(2.0, swap).items()
+}
+
+
+def _choose_distance(arguments: Arguments) -> OpRule:
+    if arguments.get("distance_function") is not None:
+        return _OWN_DISTANCE
+    return _BY_DISTANCE[bool(arguments.get("swap", False)), reduction_of(arguments)]
+
+
+VECTOR_LOSSES: tuple[OpRule, ...] = (
+    one_of(_COSINES),
+    choosing(_triplet_rules(2.0, False), _choose_triplet),
+    choosing({"mean": _BY_DISTANCE[False, "mean"]}, _choose_distance),
+)

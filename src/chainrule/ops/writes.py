@@ -11,7 +11,7 @@ import torch
 from sympy import Ne, Piecewise, Sum
 
 from chainrule.ops.letters import ALPHA, ZS, C, K, N, V, X
-from chainrule.ops.places import Arguments, Scalar, Wiring, numbered
+from chainrule.ops.places import Arguments, Scalar, Wiring, grouped, numbered
 from chainrule.ops.rule import OpRule, Silencer
 from chainrule.shapes import Tensor
 
@@ -61,18 +61,6 @@ def _index_fill(output: Tensor, input: Tensor, dim: int, index: Tensor, value: S
     return _written(input, "value", value, write)
 
 
-def _grouped(targets: Tensor, sources: Tensor, count: int) -> Tensor:
-    """Return which sources go to each of `count` targets: shape (count, largest number of them), −1 where fewer."""
-    targets, sources = targets.reshape(-1), sources.reshape(-1)
-    order = torch.argsort(targets, stable=True)
-    amounts = torch.bincount(targets, minlength=count)
-    starts = amounts.cumsum(0) - amounts
-    rows = torch.full((count, max(int(amounts.max()) if count else 0, 1)), -1, dtype=torch.int64)
-    ranks = torch.arange(targets.numel()) - starts[targets[order]]
-    rows[targets[order], ranks] = sources[order]
-    return rows
-
-
 def _index_add(
     output: Tensor, input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: int | float = 1
 ) -> Wiring:
@@ -80,7 +68,7 @@ def _index_add(
     return Wiring(
         {
             "input": numbered(input).reshape(-1),
-            "source": _grouped(targets, numbered(source), input.numel()),
+            "source": grouped(targets, numbered(source), input.numel()),
         },
         {ALPHA: alpha},
     )
@@ -89,7 +77,7 @@ def _index_add(
 def _scatter_add(output: Tensor, input: Tensor, dim: int, index: Tensor, src: Tensor) -> Wiring:
     targets = numbered(input).gather(dim, index)
     taken = numbered(src)[tuple(slice(size) for size in index.shape)]
-    return Wiring({"input": numbered(input).reshape(-1), "src": _grouped(targets, taken, input.numel())})
+    return Wiring({"input": numbered(input).reshape(-1), "src": grouped(targets, taken, input.numel())})
 
 
 def _overwritten(wire: Callable[..., Wiring]) -> Silencer:
