@@ -20,8 +20,11 @@ _PASSED_OVER = (
     os.path.join(_TORCH, "_tensor.py"),
     os.path.join(_TORCH, "utils", "_contextlib.py"),
     os.path.join(_TORCH, "optim", ""),
-    os.path.join(os.path.dirname(jaxtyping.__file__), ""),  # it wraps functions whose shapes are checked in tests
 )
+
+# What decorators put around any function, the recorder's own too: what beartype and others make at run time, and
+# jaxtyping, which checks shapes while tests run. They do not tell whether the recorder or the user's code called.
+_WRAPPERS = ("<@", os.path.join(os.path.dirname(jaxtyping.__file__), ""))
 
 _USER, _LIBRARY, _RECORDER, _SILENT, _WRAPPER = range(5)
 
