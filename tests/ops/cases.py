@@ -434,6 +434,35 @@ MOVES = [
     Case("detach", lambda input: input.detach().clone(), {"input": X}, exact_only=True),
     Case("to", lambda input, settings: input.to(*settings), {"input": X, "settings": (torch.float64,)}),
     Case("float", lambda input: input.float(), {"input": X}, exact_only=True, tolerance=1e-6),
+    *(
+        Case(name, lambda tensors, call=call: call(*tensors), {"tensors": tensors}, number=number)
+        for name, call, tensors in (
+            ("broadcast_tensors", torch.broadcast_tensors, (X, COLUMN)),
+            ("meshgrid", lambda *tensors: torch.meshgrid(*tensors, indexing="ij"), (normal(3), normal(2))),
+        )
+        for number in (0, 1)
+    ),
+    move("diff", X),
+    move("diff", CUBE, dim=0),
+    move(
+        "pack_padded_sequence",
+        lengths=torch.tensor([4, 2, 1]),
+        batch_first=False,
+        function=lambda input, lengths, batch_first: torch._pack_padded_sequence(input, lengths, batch_first),
+    ),
+    Case(
+        "pad_packed_sequence",
+        lambda input, batch_sizes, batch_first, padding_value, total_length: torch._pad_packed_sequence(
+            input, batch_sizes, batch_first, padding_value, total_length
+        ),
+        {
+            "input": normal(5, 2),
+            "batch_sizes": torch.tensor([2, 2, 1]),
+            "batch_first": True,
+            "padding_value": 0.5,
+            "total_length": 4,
+        },
+    ),
     move("sort", dim=1, descending=True),
     move("topk", k=2, dim=0),
     move("kthvalue", k=2, dim=0),

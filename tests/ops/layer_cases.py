@@ -175,6 +175,8 @@ NORMALISATION = [
         F.local_response_norm,
         {"input": normal(1, 4, 2, 2), "size": 4, "alpha": 0.5, "beta": 0.5, "k": 2.0},
     ),
+    Case("weight_norm", torch._weight_norm, {"v": normal(3, 2, 2), "g": normal(3, 1, 1)}),
+    Case("weight_norm", torch._weight_norm, {"v": normal(3, 2), "g": normal(1, 2), "dim": 1}),
     Case("normalize", F.normalize, {"input": normal(3, 4)}),
     Case("normalize", F.normalize, {"input": normal(2, 3, 4), "dim": 0, "p": 3.0}),
     Case("normalize", F.normalize, {"input": normal(2, 3), "p": 1.0}),

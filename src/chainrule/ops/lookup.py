@@ -22,6 +22,7 @@ from chainrule.ops.selections import SELECTIONS
 from chainrule.ops.softmax_rules import SOFTMAX
 from chainrule.ops.steps import STEPS
 from chainrule.ops.vector_losses import VECTOR_LOSSES
+from chainrule.ops.without_formula import WITHOUT_FORMULA
 from chainrule.ops.writes import WRITES
 
 RULES: tuple[OpRule, ...] = (
@@ -47,6 +48,7 @@ RULES: tuple[OpRule, ...] = (
     *LIKELIHOODS,
     *CLASS_LOSSES,
     *VECTOR_LOSSES,
+    *WITHOUT_FORMULA,
 )
 
 _BY_NAME = {name: rule for rule in RULES for name in (*rule.aliases, rule.name)}

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from chainrule.ops.letters import X
+from chainrule.ops.letters import XS, K, X
 from chainrule.ops.places import Arguments, Wiring, numbered, tensor_argument
 from chainrule.ops.rule import OpRule, Silencer, moving
 from chainrule.shapes import Tensor
@@ -68,6 +68,51 @@ def _cropped(arguments: Arguments, output: Tensor, threshold: float) -> Tensor:
     return ~torch.isin(numbered(source), numbers) if numbers.numel() else torch.ones(source.shape, dtype=torch.bool)
 
 
+def _broadcast(*tensors: Tensor) -> Any:
+    return torch.broadcast_tensors(*tensors)  # type: ignore[no-untyped-call]
+
+
+def _difference(
+    output: Tensor,
+    input: Tensor,
+    n: int = 1,
+    dim: int = -1,
+    prepend: Tensor | None = None,
+    append: Tensor | None = None,
+) -> Wiring:
+    size, places = input.shape[dim], numbered(input)
+    pairs = [places.narrow(dim, start, size - 1).reshape(-1) for start in (0, 1)]
+    return Wiring({"input": torch.stack(pairs, dim=1)})
+
+
+def _choose_difference(arguments: Arguments) -> OpRule:
+    if arguments.get("n", 1) == 1 and arguments.get("prepend") is None and arguments.get("append") is None:
+        return _DIFFERENCE
+    return _HIGHER_DIFFERENCE
+
+
+def _packed(input: Tensor, lengths: Tensor, batch_first: bool) -> tuple[Tensor]:
+    return (torch._pack_padded_sequence(input, lengths, batch_first)[0],)
+
+
+def _unpacked(
+    output: Tensor, input: Tensor, batch_sizes: Tensor, batch_first: bool, padding_value: Any, total_length: int
+) -> Wiring:
+    places = torch._pad_packed_sequence(numbered(input, 1), batch_sizes, batch_first, 0, total_length)[0]
+    return Wiring({"input": places.reshape(-1) - 1}, fills={"input": float(padding_value)})
+
+
+_DIFFERENCE = OpRule(
+    "diff",
+    XS[1] - XS[0],
+    {"input": XS[K]},
+    _difference,
+    choose=_choose_difference,
+    note="x[1] is the element after x[0] along the dimension.",
+)
+_HIGHER_DIFFERENCE = OpRule(
+    "diff", None, note="With n other than 1, and with prepend or append, it is made of several differences."
+)
 _LEFT_OUT = "left out by the index"
 _DETACHED = "detach cuts the graph: nothing flows back through it."
 _INTEGERS = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
@@ -129,6 +174,8 @@ MOVES: tuple[OpRule, ...] = (
     moving("stack", lambda tensors, dim=0: torch.stack(tensors, dim), argument="tensors"),
     moving("hstack", lambda tensors: torch.hstack(tensors), argument="tensors"),
     moving("vstack", lambda tensors: torch.vstack(tensors), argument="tensors", aliases=("row_stack",)),
+    moving("broadcast_tensors", _broadcast, argument="tensors"),
+    moving("meshgrid", lambda *tensors, indexing="ij": torch.meshgrid(*tensors, indexing=indexing), argument="tensors"),
     moving("dstack", lambda tensors: torch.dstack(tensors), argument="tensors"),
     moving("roll", lambda input, shifts, dims=None: input.roll(shifts, () if dims is None else dims)),
     moving("flip", _method("flip")),
@@ -142,6 +189,23 @@ MOVES: tuple[OpRule, ...] = (
         _pad,
         silencers=(Silencer("cropped", "cut off by a negative padding", "input", _cropped),),
         note="Where nothing is moved to, the output is the padding value, by default 0.",
+    ),
+    _DIFFERENCE,
+    OpRule(
+        "pad_packed_sequence",
+        X,
+        {"input": X},
+        _unpacked,
+        note="Behind the end of a sequence, the output is the padding value, by default 0.",
+        others=(OpRule("pad_packed_sequence", None, cuts="The second output is lengths, which have no derivative."),),
+    ),
+    OpRule(
+        "pack_padded_sequence",
+        X,
+        {"input": X},
+        move=_packed,
+        silencers=moving("pack_padded_sequence", _packed, left_out="behind the end of its sequence").silencers,
+        others=(OpRule("pack_padded_sequence", None, cuts="The second output is counts, which have no derivative."),),
     ),
     moving("unfold", lambda input, dimension, size, step: input.unfold(dimension, size, step), left_out=_LEFT_OUT),
     moving("tril", lambda input, diagonal=0: input.tril(diagonal), left_out="above the diagonal, and set to 0"),

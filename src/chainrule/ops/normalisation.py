@@ -21,6 +21,7 @@ from chainrule.shapes import Tensor
 SIGMA = Symbol("sigma", positive=True)
 MEAN = Symbol("mu", real=True)
 VARIANCE = Symbol("v", real=True)
+DIRECTIONS, GAIN = IndexedBase("v", real=True), Symbol("g", real=True)
 
 
 def _over_groups(
@@ -228,6 +229,18 @@ def _normalize(
     rows = places.unsqueeze(-2).expand(*places.shape, size).movedim(-2, dim % input.dim()).reshape(-1, size)
     own = torch.arange(size).expand(places.shape).movedim(-1, dim).reshape(-1)
     return Wiring({"input": rows}, {I: own, EPSILON: eps})
+
+
+def _weight_norm(output: Tensor, v: Tensor, g: Tensor, dim: int = 0) -> Wiring:
+    if dim == -1:  # one length for the whole tensor
+        rows, lengths = numbered(v).reshape(1, -1).expand(v.numel(), -1), torch.zeros(v.numel(), dtype=torch.int64)
+        return Wiring({"v": rows, "g": lengths}, {I: numbered(v).reshape(-1)})
+    by_length = numbered(v).transpose(0, dim).flatten(1)
+    shape = [-1 if axis == dim else 1 for axis in range(v.dim())]
+    which = torch.arange(v.shape[dim]).reshape(shape).expand(v.shape).reshape(-1)
+    own = torch.empty(v.numel(), dtype=torch.int64)
+    own[by_length.reshape(-1)] = torch.arange(by_length.shape[1]).repeat(by_length.shape[0])
+    return Wiring({"v": by_length[which], "g": which}, {I: own})
 
 
 def _uses_batch(arguments: Arguments) -> bool:
@@ -445,4 +458,21 @@ NORMALISATION: tuple[OpRule, ...] = (
         note="The sum runs over n neighbouring channels; c is torch's argument k.",
     ),
     _unit(2.0),
+    OpRule(
+        "weight_norm",
+        GAIN * DIRECTIONS[I] / sqrt(Sum(DIRECTIONS[K] ** 2, (K, 1, N))),
+        {"v": DIRECTIONS[K], "g": GAIN},
+        _weight_norm,
+        aliases=("weight_norm_interface",),
+        hazards=(
+            Hazard(
+                "norm of 0",
+                "0 in its whole row, which then has no direction",
+                "v",
+                "forward",
+                lambda arguments, output: output.isnan() & (arguments["v"] == 0),
+            ),
+        ),
+        note="v is the direction and g the length of one row of the weight.",
+    ),
 )

@@ -1,4 +1,4 @@
-"""Functions that are flat between their jumps, and ops without any derivative."""
+"""Functions that are flat between their jumps."""
 # ruff: noqa: A002  # the parameters of a wiring bear torch's own names
 
 from typing import Any, ClassVar
@@ -107,49 +107,10 @@ def _flat(name: str, kind: FunctionClass, aliases: tuple[str, ...] = ()) -> OpRu
     )
 
 
-def _no_derivative(name: str, because: str) -> OpRule:
-    return OpRule(name, None, cuts=f"{name} {because}.")
-
-
-_PLACE = "gives places and not values, so it has no derivative"
-_CHOICE = "gives true or false, so it has no derivative"
-_COUNT = "gives whole numbers, so it has no derivative"
-_FRESH = "does not depend on the values of its input, so nothing flows back"
-
 STEPS: tuple[OpRule, ...] = (
     _flat("floor", Floor),
     _flat("ceil", Ceiling),
     _flat("round", Rounded),
     _flat("trunc", Truncated, ("fix",)),
     _flat("sign", Sign, ("sgn",)),
-    *(_no_derivative(name, _PLACE) for name in ("argmax", "argmin", "argsort", "nonzero", "searchsorted", "bucketize")),
-    *(
-        _no_derivative(name, _CHOICE)
-        for name in ("eq", "ne", "lt", "le", "gt", "ge", "isnan", "isinf", "isfinite", "isclose", "allclose", "equal")
-    ),
-    *(
-        _no_derivative(name, _CHOICE)
-        for name in ("any", "all", "logical_and", "logical_or", "logical_not", "logical_xor")
-    ),
-    *(
-        _no_derivative(name, _COUNT)
-        for name in (
-            "long",
-            "int",
-            "short",
-            "char",
-            "byte",
-            "bool",
-            "one_hot",
-            "bincount",
-            "count_nonzero",
-            "floor_divide",
-        )
-    ),
-    *(_no_derivative(name, _COUNT) for name in ("multinomial", "bernoulli")),
-    *(
-        _no_derivative(name, _FRESH)
-        for name in ("zeros_like", "ones_like", "full_like", "rand_like", "randn_like", "empty_like", "new_zeros")
-    ),
-    *(_no_derivative(name, _FRESH) for name in ("new_ones", "new_full", "new_empty", "new_tensor", "zero_")),
 )
