@@ -7,6 +7,7 @@ the user's modules, and the graph is the one that the user's code made, so the s
 a step that nobody looks at.
 """
 
+import gc
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Literal, final
@@ -124,6 +125,7 @@ class Recorder(TorchFunctionMode):
         self._is_other_pass = False
         self._was_backward = False
         self._is_finished = False
+        self._collects = False
         self._depth = 0
 
     # -- on and off
@@ -136,6 +138,10 @@ class Recorder(TorchFunctionMode):
             )
         self._depth += 1
         if self._depth == 1:
+            # A recording makes tens of thousands of small objects and no circles among them. Python would look for
+            # circles again and again meanwhile, through everything that the process has ever imported.
+            self._collects = gc.isenabled()
+            gc.disable()
             self._compiled.begin()
             self._modules.enter()
             self._updates.enter()
@@ -152,6 +158,8 @@ class Recorder(TorchFunctionMode):
             self._modules.leave()
             self._updates.leave()
             self._finish()
+            if self._collects:
+                gc.enable()
 
     def _finish(self) -> None:
         with own_work():
