@@ -53,6 +53,7 @@ from chainrule.trace import (
 )
 
 BYTE_BUDGET = 4 * 2**30
+COPIED_BYTES = 64 * 2**20  # what the next step writes over is copied when the recording ends, up to this size
 _NAMED_LEAVES = ("parameter", "buffer", "input", "target")
 
 
@@ -107,7 +108,9 @@ class Recorder(TorchFunctionMode):
         self._compiled = CompiledModules(self)
         self._custom = CustomCalls(self._sources.here, lambda: self._modules.current, self._value_and_edge)
         self._unseen = UnseenOps(self.trace, self._tensors, self._graph, self._custom, self._new_op)
-        self._updates = UpdateWatch(model, self.trace, self._keeper, self._tensors.value_of, self._new_update_op)
+        self._updates = UpdateWatch(
+            model, self.trace, self._keeper, self._tensors.value_of, self._tensors.name_of, self._new_update_op
+        )
         self._backward_ops: dict[int, Op] = {}
         self._is_shared = any(isinstance(module, DistributedDataParallel) for module in paths)
         if self._is_shared:
@@ -157,9 +160,11 @@ class Recorder(TorchFunctionMode):
             self._compiled.end()
             self._modules.leave()
             self._updates.leave()
-            self._finish()
-            if self._collects:
-                gc.enable()
+            try:
+                self._finish()
+            finally:
+                if self._collects:
+                    gc.enable()
 
     def _finish(self) -> None:
         with own_work():
@@ -175,6 +180,7 @@ class Recorder(TorchFunctionMode):
         for buffer in self._model.buffers():
             if not self._has_lazy or not is_lazy(buffer):
                 self._keeper.will_be_overwritten(buffer, len(trace.ops))
+        self._copy_what_training_writes_over()
         settle_freed(trace)
         trace.left_out = self._keeper.left_out
         for path, outputs in self._returned.items():
@@ -182,6 +188,9 @@ class Recorder(TorchFunctionMode):
             if note is not None:
                 trace.modules[path] = ModuleNote(note.class_name, note.training, tuple(outputs))
         name_values(trace)
+        for update in trace.updates:
+            if update.parameter.startswith("%"):
+                update.parameter = trace.values[update.value].name
         hooked = [value.name for value in self._tensors.hooked.values()]
         if hooked:
             trace.notes.append(
@@ -197,6 +206,19 @@ class Recorder(TorchFunctionMode):
         del self._graph, self._tensors, self._modules, self._compiled, self._updates, self._custom, self._keeper
         del self._unseen
         self._is_finished = True
+
+    def _copy_what_training_writes_over(self) -> None:
+        """Copy gradients, and parameters and optimizer state after the update, where they are not large.
+
+        The next step writes over them. For a large model the copies would cost more than the recording; there the
+        numbers are missing once they are overwritten, and `chainrule.ops.update_rules.replay_update` has them still.
+        """
+        shared = list(self._updates.touched)
+        if not self._has_lazy:
+            shared += [parameter.grad for parameter in self._model.parameters() if parameter.grad is not None]
+        if sum(tensor.nbytes for tensor in shared if tensor.layout is torch.strided) <= COPIED_BYTES:
+            for tensor in shared:
+                self._keeper.will_be_overwritten(tensor, len(self.trace.ops))
 
     def name(self, structure: object, kind: Literal["input", "target"]) -> None:
         """Make known that tensors (one, or nested in tuples, lists and dictionaries) are the step's inputs or targets.

@@ -60,7 +60,7 @@ def record(
         ChainruleError: the loss is not one number, or the arguments are of the wrong kind.
         Exception: whatever the model, the loss or the optimizer raises; a note says what was recorded last.
     """
-    _check(model, loss_fn, keep, byte_budget)
+    _check(model, loss_fn, optimizer, keep, byte_budget)
     began = time.perf_counter()
     devices = {tensor.device for tensor in (*model.parameters(), *model.buffers())}
     states = random_states(device for device in devices if device.type != "cpu")
@@ -102,7 +102,7 @@ def record(
     return trace
 
 
-def _check(model: object, loss_fn: object, keep: object, byte_budget: object) -> None:
+def _check(model: object, loss_fn: object, optimizer: object, keep: object, byte_budget: object) -> None:
     if not isinstance(model, nn.Module):
         raise ChainruleError(
             what="A model to record is a torch.nn.Module.",
@@ -115,6 +115,13 @@ def _check(model: object, loss_fn: object, keep: object, byte_budget: object) ->
             what="A loss is called with the model's output and the targets.",
             found=type(loss_fn).__name__,
             expected="a function such as torch.nn.functional.mse_loss, a module such as torch.nn.MSELoss(), or None",
+        )
+    if optimizer is not None and not isinstance(optimizer, Optimizer):
+        raise ChainruleError(
+            what="An optimizer is made for the model's parameters before the step.",
+            found=optimizer.__name__ if isinstance(optimizer, type) else repr(optimizer),
+            expected="an instance of a class of torch.optim, or None for no update",
+            next_step="For example: torch.optim.SGD(model.parameters(), lr=0.1)",
         )
     if keep not in ("values", "statistics"):
         raise UnknownNameError.unknown_name("keep", str(keep), ("values", "statistics"))

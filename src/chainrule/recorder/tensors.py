@@ -66,6 +66,10 @@ class TensorTable:
         """Give a leaf its kind and name, unless it has them."""
         self._names.setdefault(id(tensor), (kind, name))
 
+    def name_of(self, tensor: Tensor) -> str:
+        """Return the name of a known leaf; "" for others."""
+        return self._names.get(id(tensor), ("constant", ""))[1]
+
     def known(self, tensor: Tensor) -> Value | None:
         """Return the value that a tensor is, or None when it is new or has changed."""
         known = self._known.get(id(tensor))

@@ -22,6 +22,7 @@ class UpdateWatch:
         trace: gets the updates.
         keeper: decides what is kept.
         value_of: returns the value that a parameter is.
+        name_of: returns the name of a known leaf; "" for others.
         new_op: makes an op of the update phase with a name.
     """
 
@@ -31,17 +32,20 @@ class UpdateWatch:
         trace: Trace,
         keeper: Keeper,
         value_of: Callable[[Tensor], Value],
+        name_of: Callable[[Tensor], str],
         new_op: Callable[[str], Op],
     ) -> None:
         self._model = model
         self._trace = trace
         self._keeper = keeper
         self._value_of = value_of
+        self._name_of = name_of
         self._new_op = new_op
         self._handles: list[RemovableHandle] = []
         self._begun: list[tuple[Update, Tensor, dict[str, Any]]] = []
         self._running: Optimizer | None = None
         self.is_stepping = False
+        self.touched: list[Tensor] = []
 
     def enter(self) -> None:
         """Begin to look on."""
@@ -81,7 +85,7 @@ class UpdateWatch:
         if parameter.grad is not None or closure:
             self._keeper.will_be_overwritten(parameter, op.id)
         update = Update(
-            parameter=value.name or f"parameter%{value.id}",
+            parameter=self._name_of(parameter) or value.name or f"%{value.id}",
             value=value.id,
             op=op.id,
             optimizer=type(optimizer).__name__,
@@ -106,6 +110,7 @@ class UpdateWatch:
                 update.kept_state_after = {
                     name: self._keeper.keep(tensor, update.op) for name, tensor in _tensors(state)
                 }
+                self.touched += [parameter, *(tensor for _, tensor in _tensors(state))]
         self._begun.clear()
         self._running, self.is_stepping = None, False
 
