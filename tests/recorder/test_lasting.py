@@ -115,7 +115,7 @@ def test_an_update_of_another_models_parameters_has_a_name_that_resolves() -> No
 
 def test_what_is_no_optimizer_is_refused() -> None:
     with pytest.raises(ChainruleError) as caught:
-        step._check(nn.Linear(2, 1), None, torch.optim.Adam, "values", None)
+        step._check(nn.Linear(2, 1), None, "values", None, torch.optim.Adam)
     assert str(caught.value) == (
         "An optimizer is made for the model's parameters before the step.\n"
         "  found:    Adam\n"

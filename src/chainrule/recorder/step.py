@@ -60,7 +60,7 @@ def record(
         ChainruleError: the loss is not one number, or the arguments are of the wrong kind.
         Exception: whatever the model, the loss or the optimizer raises; a note says what was recorded last.
     """
-    _check(model, loss_fn, optimizer, keep, byte_budget)
+    _check(model, loss_fn, keep, byte_budget, optimizer)
     began = time.perf_counter()
     devices = {tensor.device for tensor in (*model.parameters(), *model.buffers())}
     states = random_states(device for device in devices if device.type != "cpu")
@@ -102,7 +102,7 @@ def record(
     return trace
 
 
-def _check(model: object, loss_fn: object, optimizer: object, keep: object, byte_budget: object) -> None:
+def _check(model: object, loss_fn: object, keep: object, byte_budget: object, optimizer: object = None) -> None:
     if not isinstance(model, nn.Module):
         raise ChainruleError(
             what="A model to record is a torch.nn.Module.",
