@@ -19,7 +19,9 @@ from sympy import (
     erf,
     exp,
     log,
+    loggamma,
     pi,
+    polygamma,
     sign,
     sqrt,
     tanh,
@@ -39,8 +41,23 @@ x, a, b, alpha, lam = sympy.symbols("x a b alpha lambda", real=True)
 i, j, k, n = sympy.symbols("i j k n", integer=True)
 v = IndexedBase("v")
 
+CASES = Piecewise((v[k], v[k] > 0), (0, True), evaluate=False)
+ONE_CASE = Piecewise((x, x > 0), (0, True), evaluate=False)
+
 TEXTS = [
     (Max(0, x), "max(0, x)"),
+    (Sum(CASES, (k, 1, n)) / n, "Σₖ (v[k] if v[k] > 0, else 0)/n"),
+    (Sum(CASES, (k, 1, n)) ** 2, "(Σₖ (v[k] if v[k] > 0, else 0))²"),
+    (a * ONE_CASE, "a·(x if x > 0, else 0)"),
+    (a + ONE_CASE, "a + (x if x > 0, else 0)"),
+    (ONE_CASE / a, "(x if x > 0, else 0)/a"),
+    (-ONE_CASE, "−(x if x > 0, else 0)"),
+    (log(ONE_CASE), "log(x if x > 0, else 0)"),
+    (Max(a, ONE_CASE), "max(a, (x if x > 0, else 0))"),
+    (Piecewise((ONE_CASE, a > 0), (b, True), evaluate=False), "(x if x > 0, else 0) if a > 0, else b"),
+    (Piecewise((x, Abs(x) <= a), (0, True)), "x if |x| ≤ a, else 0"),
+    (loggamma(x), "log(Γ(x))"),
+    (polygamma(0, x) + polygamma(1, x), "ψ(x) + ψ⁽¹⁾(x)"),
     (Max(a, Min(b, x)), "max(a, min(b, x))"),
     (1 / (1 + exp(-x)), "1/(1 + e^(−x))"),
     (x * Sigmoid(x), "x·σ(x)"),
@@ -145,6 +162,18 @@ LATEX = [
         r"\begin{cases} 0 & \text{for}\: -1 < x \leq \lambda \\x - \lambda & \text{otherwise} \end{cases}",
     ),
     (And(x > a, b > 0, evaluate=False), r"b > 0 \wedge x > a"),
+    (
+        Sum(CASES, (k, 1, n)) / n,
+        r"\frac{\sum_{k=1}^{n} \left(\begin{cases} {v}_{k} & \text{for}\: {v}_{k} > 0 \\0 & \text{otherwise} "
+        r"\end{cases}\right)}{n}",
+    ),
+    (
+        a + ONE_CASE,
+        r"a + \left(\begin{cases} x & \text{for}\: x > 0 \\0 & \text{otherwise} \end{cases}\right)",
+    ),
+    (Abs(x) <= a, r"\left|{x}\right| \leq a"),
+    (loggamma(x) ** 2, r"\log^{2} \Gamma\left(x\right)"),
+    (polygamma(0, x) + polygamma(1, x) ** 2, r"\psi\left(x\right) + \left(\psi^{(1)}\left(x\right)\right)^{2}"),
 ]
 
 

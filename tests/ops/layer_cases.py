@@ -7,6 +7,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812
 
+from chainrule.ops.dropout import draw_mask
+
 from .cases import Case, normal
 
 
@@ -251,6 +253,19 @@ def attend(**arguments: Any) -> torch.Tensor:
         return F.scaled_dot_product_attention(**arguments)
 
 
+def attend_dropping(dropout_mask: torch.Tensor, **arguments: Any) -> torch.Tensor:
+    return seeded(attend)(**arguments)
+
+
+def dropping(**more: Any) -> Case:
+    """Attention with dropout, whose mask is drawn again."""
+    arguments = {**attention(**more).arguments, "dropout_p": 0.4}
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        mask = draw_mask("scaled_dot_product_attention", arguments, torch.get_rng_state())
+    return Case("scaled_dot_product_attention", attend_dropping, {**arguments, "dropout_mask": mask})
+
+
 some_keys = torch.tensor([[True, False, True, True], [False] * 4, [False, True, False, False]])
 ATTENTION = [
     attention(),
@@ -259,6 +274,9 @@ ATTENTION = [
     attention(attn_mask=normal(3, 4)),
     attention(attn_mask=normal(2, 1, 3, 4)),
     attention(heads=4, key_heads=2, enable_gqa=True),
+    dropping(),
+    dropping(attn_mask=normal(3, 4)),
+    dropping(heads=4, key_heads=2, enable_gqa=True, is_causal=True),
     Case(
         "scaled_dot_product_attention",
         attend,

@@ -109,6 +109,12 @@ CLASS_LOSSES = [
     *each("cross_entropy", input=x, target=torch.softmax(t, 1)),
     *each("cross_entropy", input=normal(2, 4, 3), target=share(2, 4, 3), weight=weights, label_smoothing=0.1),
     *each("cross_entropy", input=normal(4), target=torch.tensor(2)),
+    *(
+        case  # beyond the range of exp
+        for target in (classes, torch.softmax(t, 1))
+        for smoothing in (0.0, 0.1)
+        for case in each("cross_entropy", True, input=900 * x, target=target, label_smoothing=smoothing)
+    ),
     *each("cross_entropy", input=normal(4), target=share(4)),
     *each("multi_margin_loss", input=x, target=classes),
     *each("multi_margin_loss", input=x, target=classes, p=2, margin=0.5, weight=weights),

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from sympy import Sum
 from torch.autograd.functional import jacobian
 
 from chainrule.ops import RULES, OpRule, rule_for
@@ -91,7 +92,8 @@ def test_derivative_is_that_of_autograd(case: Case) -> None:
     rule = chosen(case)
     for argument in differentiable(case):
         expected = autograd_jacobian(case, argument).to(torch.float64)
-        forms = [None] if case.exact_only else [None, False, True] if argument in rule.school else [None, False]
+        forms = [None] if case.exact_only and not (rule.stable and rule.stable.has(Sum)) else [None, False]
+        forms += [True] if argument in rule.school and not case.exact_only else []
         for school in forms:
             ours = rule.jacobian(argument, case.arguments, output, case.number, school)
             torch.testing.assert_close(ours, expected, rtol=case.slope_tolerance, atol=1e-12)

@@ -8,7 +8,7 @@ SymPy does (x + 3), anything else the simple and positive terms first (1 + e^(�
 
 from typing import Any
 
-from sympy import Expr, Indexed, Integer, Mul, Pow, Rational, S, Sum
+from sympy import Expr, Indexed, Integer, Mul, Piecewise, Pow, Rational, S, Sum
 from sympy.core.relational import Relational
 from sympy.printing.latex import LatexPrinter
 from sympy.printing.precedence import PRECEDENCE, precedence
@@ -111,7 +111,8 @@ class TextPrinter(ExpressionOrder, Printer):  # type: ignore[misc]  # SymPy has 
 
     def _enclosed(self, expression: Expr, level: int, strict: bool = False) -> str:
         text = str(self._print(expression))
-        weaker = precedence(expression) < level or (not strict and precedence(expression) == level)
+        own = PRECEDENCE["Lambda"] if isinstance(expression, Piecewise) else precedence(expression)
+        weaker = own < level or (not strict and own == level)
         return f"({text})" if weaker else text
 
     def _arguments(self, expression: Expr) -> str:
@@ -201,9 +202,18 @@ class TextPrinter(ExpressionOrder, Printer):  # type: ignore[misc]  # SymPy has 
     def _print_Abs(self, expr: Any) -> str:
         return f"|{self._arguments(expr)}|"
 
+    def _print_loggamma(self, expr: Any) -> str:
+        return f"log(Γ({self._arguments(expr)}))"
+
+    def _print_polygamma(self, expr: Any) -> str:
+        order, argument = expr.args
+        primes = "" if order == 0 else f"⁽{self._print(order)}⁾".translate(_SUPERSCRIPTS)
+        return f"ψ{primes}({self._print(argument)})"
+
     def _extreme(self, name: str, expr: Expr) -> str:
         arguments = sorted(expr.args, key=lambda argument: (argument.count_ops(), _factor_rank(argument)))
-        return f"{name}({', '.join(self._print(argument) for argument in arguments)})"
+        # Only cases need brackets here: their comma would read as that between two arguments.
+        return f"{name}({', '.join(self._enclosed(argument, PRECEDENCE['Relational']) for argument in arguments)})"
 
     def _print_Max(self, expr: Any) -> str:
         return self._extreme("max", expr)
@@ -214,12 +224,13 @@ class TextPrinter(ExpressionOrder, Printer):  # type: ignore[misc]  # SymPy has 
     def _print_Piecewise(self, expr: Any) -> str:
         cases = []
         for value, condition in expr.args:
-            shown = self._print(value)
+            shown = self._enclosed(value, PRECEDENCE["Relational"])
             cases.append(f"else {shown}" if condition == True else f"{shown} if {self._print(condition)}")  # noqa: E712
         return ", ".join(cases)
 
     def _print_Relational(self, expr: Any) -> str:
-        return f"{self._print(expr.lhs)} {_RELATIONS[expr.rel_op]} {self._print(expr.rhs)}"
+        shown = _simple_side_last(expr)
+        return f"{self._print(shown.lhs)} {_RELATIONS[shown.rel_op]} {self._print(shown.rhs)}"
 
     def _print_And(self, expr: Any) -> str:
         bounds = bounds_of(expr)
@@ -245,6 +256,12 @@ class TextPrinter(ExpressionOrder, Printer):  # type: ignore[misc]  # SymPy has 
         return f"{signs} {self._enclosed(expr.function, PRECEDENCE['Add'])}"
 
 
+def _simple_side_last(relation: Any) -> Any:
+    # |x| ≤ δ, which SymPy keeps as δ ≥ |x|.
+    is_turned = relation.lhs.is_Atom and not relation.rhs.is_Atom and not isinstance(relation.rhs, Indexed)
+    return relation.reversed if is_turned else relation
+
+
 class FormulaLatexPrinter(ExpressionOrder, LatexPrinter):  # type: ignore[misc]  # SymPy has no types
     """SymPy's LaTeX, with our order of terms, named functions, short numbers and chained conditions."""
 
@@ -253,6 +270,29 @@ class FormulaLatexPrinter(ExpressionOrder, LatexPrinter):  # type: ignore[misc] 
 
     def _print_Float(self, expr: Any) -> str:
         return f"{float(expr):.6g}"
+
+    def _needs_add_brackets(self, expr: Any) -> bool:
+        return isinstance(expr, Piecewise) or bool(super()._needs_add_brackets(expr))
+
+    def _print_Sum(self, expr: Any) -> str:
+        shown = str(super()._print_Sum(expr))
+        if not isinstance(expr.function, Piecewise):
+            return shown
+        cases = str(self._print(expr.function))
+        return shown.removesuffix(cases) + rf"\left({cases}\right)"
+
+    def _print_loggamma(self, expr: Any, exp: str | None = None) -> str:
+        power = f"^{{{exp}}}" if exp else ""
+        return rf"\log{power} \Gamma\left({self._print(expr.args[0])}\right)"
+
+    def _print_polygamma(self, expr: Any, exp: str | None = None) -> str:
+        order, argument = expr.args
+        primes = "" if order == 0 else rf"^{{({self._print(order)})}}"
+        shown = rf"\psi{primes}\left({self._print(argument)}\right)"
+        return rf"\left({shown}\right)^{{{exp}}}" if exp else shown
+
+    def _print_Relational(self, expr: Any) -> str:
+        return str(super()._print_Relational(_simple_side_last(expr)))
 
     def _print_Function(self, expr: Any, exp: str | None = None) -> str:
         if not isinstance(expr, NamedFunction):

@@ -9,10 +9,10 @@ import math
 from collections.abc import Mapping
 
 import torch
-from sympy import Expr, IndexedBase, Sum, Symbol, exp
+from sympy import Expr, IndexedBase, S, Sum, Symbol, exp
 
 from chainrule.ops.differentiation import Largest
-from chainrule.ops.letters import AS, C, J, L, M, N, Y
+from chainrule.ops.letters import AS, C, J, L, M, N, P, Y
 from chainrule.ops.places import Arguments, Wiring, for_all_uses, numbered
 from chainrule.ops.rule import OpRule, Silencer
 from chainrule.shapes import Tensor
@@ -23,6 +23,7 @@ VALUE = IndexedBase("v", real=True)
 SHARE = IndexedBase("p", real=True)
 FEATURE = Symbol("d", integer=True)
 FEATURES = Symbol("f", integer=True, positive=True)
+KEPT = IndexedBase("m", real=True)
 OTHER, SHIFTED = Symbol("t", integer=True), Symbol("r", integer=True)
 
 
@@ -36,6 +37,7 @@ def _attend(
     is_causal: bool = False,
     scale: int | float | None = None,
     enable_gqa: bool = False,
+    dropout_mask: Tensor | None = None,
 ) -> Wiring:
     batch, (queries, columns) = output.shape[:-2], output.shape[-2:]
     keys, features = key.shape[-2:]
@@ -59,6 +61,8 @@ def _attend(
         places["attn_mask"] = mask_places.reshape(-1, keys)
     else:
         numbers[AS] = _by_output(added, columns)
+    if dropout_mask is not None:
+        numbers |= {KEPT: _by_output(dropout_mask.to(torch.float64), columns), P: float(dropout_p)}
     numbers[SHARE] = _by_output(_shares(query, key, attn_mask, is_causal, scale), columns)
     # A query that may attend to no key is 0 and sends nothing back: all of its places are outside of the inputs.
     is_cut = _by_output((added == -math.inf).all(-1, keepdim=True), columns)
@@ -105,9 +109,9 @@ def _score(key: Symbol) -> Expr:
     return C * Sum(QUERY[FEATURE] * KEY[key, FEATURE], (FEATURE, 1, FEATURES)) + AS[key]
 
 
-def _mixed(shift: Expr | int) -> Expr:
+def _mixed(shift: Expr | int, factor: Expr = S.One) -> Expr:
     over = Sum(exp(_score(OTHER) - shift), (OTHER, 1, N))
-    return Sum(exp(_score(J) - shift) * VALUE[J], (J, 1, N)) / over
+    return Sum(exp(_score(J) - shift) * factor * VALUE[J], (J, 1, N)) / over
 
 
 def _shares_of(arguments: Arguments) -> Tensor:
@@ -136,8 +140,15 @@ def _range(tensor: Tensor) -> Tensor:
     return tensor.amax(-2, keepdim=True) - tensor.amin(-2, keepdim=True)
 
 
+def _factors(arguments: Arguments) -> Tensor | float:
+    """Return what dropout multiplies the shares with: 0 or 1/(1 − p); 1 without dropout."""
+    mask, chance = arguments.get("dropout_mask"), arguments.get("dropout_p", 0.0)
+    return 1.0 if mask is None or chance == 1 else mask.to(torch.float64) / (1 - chance)
+
+
 def _is_not_taken(arguments: Arguments, output: Tensor, threshold: float) -> Tensor:
-    return _for_heads_of(_shares_of(arguments).amax(-2).unsqueeze(-1), arguments["key"]) <= threshold
+    taken = _shares_of(arguments) * _factors(arguments)
+    return _for_heads_of(taken.amax(-2).unsqueeze(-1), arguments["key"]) <= threshold
 
 
 def _pulls(arguments: Arguments, output: Tensor) -> tuple[Tensor, Tensor]:
@@ -148,7 +159,12 @@ def _pulls(arguments: Arguments, output: Tensor) -> tuple[Tensor, Tensor]:
     value = _in_heads_of(arguments["value"], arguments["query"])
     batch = output.shape[:-2]
     value = value.expand(*batch, *value.shape[-2:])
-    gaps = torch.cdist(output.detach().to(torch.float64), value, p=math.inf)
+    means, factors = output.detach().to(torch.float64), _factors(arguments)
+    if isinstance(factors, float):
+        gaps = torch.cdist(means, value, p=math.inf)
+    else:
+        kept = torch.cdist(means, value * factors.amax(), p=math.inf)
+        gaps = torch.where(factors == 0, means.abs().amax(-1, keepdim=True), kept)
     return _shares_of(arguments) * gaps, _range(value).amax(-1, keepdim=True) / 4
 
 
@@ -165,7 +181,10 @@ def _is_decided(arguments: Arguments, output: Tensor, threshold: float) -> Tenso
     # ∂y/∂q = c·(mean of v·k − mean of v · mean of k), with the shares as weights: at most the product of the spreads.
     shares = _shares_of(arguments)
     value, key = (_in_heads_of(arguments[name], arguments["query"]) for name in ("value", "key"))
-    spreads = [((shares @ part**2) - (shares @ part) ** 2).clamp(min=0.0).sqrt() for part in (value, key)]
+    spreads = [
+        ((shares * factors**2 @ part**2) - (shares * factors @ part) ** 2).clamp(min=0.0).sqrt()
+        for part, factors in ((value, _factors(arguments)), (key, 1.0))
+    ]
     bound = spreads[0].amax(-1, keepdim=True) * spreads[1]
     return bound <= threshold * _range(value).amax(-1, keepdim=True) * _range(key) / 4
 
@@ -187,38 +206,49 @@ _SILENCERS = (
     Silencer("masked key", f"{_WORDS}, or the only one that its queries take", "key", _is_flat_for_key),
     Silencer("masked value", _WORDS, "value", _is_not_taken),
     Silencer("decided query", "so sure of one key that the softmax is flat (saturated)", "query", _is_decided),
+    Silencer(
+        "masked score",
+        "added to a score of which nothing, or everything, is taken",
+        "attn_mask",
+        _is_flat_for_mask,
+    ),
     Silencer("fully masked query", "allowed no key at all, so that its output is 0", "query", _has_no_key),
 )
-_OF_MASK = Silencer(
-    "masked score", "added to a score of which nothing, or everything, is taken", "attn_mask", _is_flat_for_mask
-)
 _SLOTS = {"query": QUERY[FEATURE], "key": KEY[J, FEATURE], "value": VALUE[J]}
-_SCHOOL = {
-    "value": SHARE[M],
-    "key": C * QUERY[L] * SHARE[M] * (VALUE[M] - Y),
-    "query": C * Sum(SHARE[J] * (VALUE[J] - Y) * KEY[J, M], (J, 1, N)),
-}
 
 
 def _choose(arguments: Arguments) -> OpRule:
-    if arguments.get("dropout_p", 0.0):
+    mask, chance = arguments.get("attn_mask"), arguments.get("dropout_p", 0.0)
+    has_scores = mask is not None and mask.is_floating_point()
+    if not chance:
+        return _WITH_ADDED if has_scores else _ATTENTION
+    if arguments.get("dropout_mask") is None or chance == 1:
         return _RANDOM
-    mask = arguments.get("attn_mask")
-    return _WITH_ADDED if mask is not None and mask.is_floating_point() else _ATTENTION
+    return _DROPPED_WITH_ADDED if has_scores else _DROPPED
 
 
-def _rule(slots: Mapping[str, Expr], school: Mapping[str, Expr], *more: Silencer) -> OpRule:
+def _rule(slots: Mapping[str, Expr], factor: Expr = S.One) -> OpRule:
+    taken = factor * VALUE[M]
+    school = {
+        "value": SHARE[M] * factor.subs(J, M),
+        "key": C * QUERY[L] * SHARE[M] * (taken.subs(J, M) - Y),
+        "query": C * Sum(SHARE[J] * (factor * VALUE[J] - Y) * KEY[J, M], (J, 1, N)),
+        "attn_mask": SHARE[M] * (taken.subs(J, M) - Y),
+    }
+    note = "p[j] = e^s[j]/Σₜ e^s[t] is the share of key j, with the scores s[j] = c·Σ_d q[d]·k[j,d] + a[j]; a[j] is 0, "
+    note += "the mask's number, or −∞ where the key is masked."
+    if factor != 1:
+        note += " m[j] is 1 where dropout kept the share and 0 where it dropped it, and p its probability."
     return OpRule(
         "scaled_dot_product_attention",
-        _mixed(0),
+        _mixed(0, factor),
         slots,
         _attend,
-        stable=_mixed(_SHIFT),
+        stable=_mixed(_SHIFT, factor),
         choose=_choose,
-        school=school,
-        silencers=(*_SILENCERS, *more),
-        note="p[j] = e^s[j]/Σₜ e^s[t] is the share of key j, with the scores s[j] = c·Σ_d q[d]·k[j,d] + a[j]; "
-        "a[j] is 0, the mask's number, or −∞ where the key is masked.",
+        school={argument: school[argument] for argument in slots},
+        silencers=tuple(silencer for silencer in _SILENCERS if silencer.argument in slots),
+        note=note,
     )
 
 
@@ -229,7 +259,8 @@ _RANDOM = OpRule(
     _attend,
     note="With dropout, the shares p[j] are dropped at random inside of the op, and the mask cannot be seen.",
 )
-_ATTENTION = _rule(_SLOTS, _SCHOOL)
-_WITH_ADDED = _rule({**_SLOTS, "attn_mask": AS[J]}, {**_SCHOOL, "attn_mask": SHARE[M] * (VALUE[M] - Y)}, _OF_MASK)
+_WITH_SCORES = {**_SLOTS, "attn_mask": AS[J]}
+_ATTENTION, _WITH_ADDED = _rule(_SLOTS), _rule(_WITH_SCORES)
+_DROPPED, _DROPPED_WITH_ADDED = (_rule(slots, KEPT[J] / (1 - P)) for slots in (_SLOTS, _WITH_SCORES))
 
 ATTENTION: tuple[OpRule, ...] = (_ATTENTION,)

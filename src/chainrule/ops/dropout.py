@@ -27,15 +27,18 @@ def draw_mask(name: str, arguments: Arguments, random_state: Tensor) -> Bool[Ten
     """Return which elements a recorded dropout kept, by running it again on ones with the generator's state.
 
     Args:
-        name: torch's function name: "dropout", "dropout2d", "alpha_dropout", ...
+        name: torch's function name: "dropout", "dropout2d", "alpha_dropout", ...; or "scaled_dot_product_attention",
+            whose mask is that of its shares, (..., queries, keys). Only on a CPU does it draw it in this way.
         arguments: of the recorded call, by torch's names.
         random_state: of the generator of the input's device before the call. The generator is left as it was.
     """
-    given = arguments["input"]
-    device = given.device
-    ones = torch.ones_like(given.detach())
-    settings = {"p": arguments.get("p", 0.5), "training": arguments.get("training", name in _ON_BY_DEFAULT)}
-    drop = getattr(F, name.removesuffix("_"))
+    if name == "scaled_dot_product_attention":
+        ones = _scores_of(arguments)
+        name, settings = "dropout", {"p": arguments["dropout_p"], "training": True}
+    else:
+        ones = torch.ones_like(arguments["input"].detach())
+        settings = {"p": arguments.get("p", 0.5), "training": arguments.get("training", name in _ON_BY_DEFAULT)}
+    device, drop = ones.device, getattr(F, name.removesuffix("_"))
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         if device.type == "cuda":
             torch.cuda.set_rng_state(random_state, device)
@@ -44,6 +47,15 @@ def draw_mask(name: str, arguments: Arguments, random_state: Tensor) -> Bool[Ten
         drawn: Tensor = drop(ones, **settings)
     # What is kept of a one stays positive, and what is dropped does not.
     return drawn > 0
+
+
+def _scores_of(arguments: Arguments) -> Tensor:
+    """Return ones in the shape and type of the shares of an attention."""
+    query: Tensor = arguments["query"].detach()
+    key: Tensor = arguments["key"].detach()
+    if arguments.get("enable_gqa"):  # heads of queries share one of the keys
+        key = key.repeat_interleave(query.shape[-3] // key.shape[-3], -3)
+    return torch.ones_like(query @ key.transpose(-1, -2))
 
 
 _ON_BY_DEFAULT = ("dropout", "dropout1d", "dropout2d", "dropout3d")

@@ -50,13 +50,13 @@ from functools import cache, partial
 from typing import Any, Literal, final
 
 import torch
-from sympy import Expr, Indexed, IndexedBase, S, Symbol
+from sympy import Expr, Indexed, IndexedBase, S, Sum, Symbol
 
 from chainrule.errors import UnknownNameError, did_you_mean
 from chainrule.formulas import to_latex, to_text
-from chainrule.ops.differentiation import differentiate
+from chainrule.ops.differentiation import Largest, differentiate
 from chainrule.ops.evaluation import Numbers, evaluate
-from chainrule.ops.letters import I, L, M, N, X, Y
+from chainrule.ops.letters import I, K, L, M, N, X, Y
 from chainrule.ops.places import Arguments, Scalar, Wiring, argument_value, call, flat, numbered, numbered_through
 from chainrule.shapes import Bool, Float, Int, Tensor
 
@@ -276,7 +276,7 @@ class OpRule:
         slot = self.slots[self._known(argument)]
         if school is None:
             school = self.stable is not None and argument in self.school
-        return _letters(slot), self.school[argument] if school else _raw_derivative(self, argument)
+        return _letters(slot), self.school[argument] if school else _stable_derivative(self, argument)
 
     def without_formula(self) -> UnknownNameError:
         """Return the error that says that there is no formula, and why."""
@@ -342,6 +342,29 @@ def _raw_derivative(rule: OpRule, argument: str) -> Expr:
     if rule.cuts:
         return S.Zero
     return differentiate(rule.formula, _lettered(rule.slots[argument]), tuple(rule.slots.values()))
+
+
+@cache
+def _stable_derivative(rule: OpRule, argument: str) -> Expr:
+    """The derivative of the form that does not overflow: that of e^(x − c)/Σe^(x − c), with the largest x as c.
+
+    The form does not depend on c, so that c counts as a constant.
+    """
+    if rule.stable is None or rule.cuts:
+        return _raw_derivative(rule, argument)
+    letters = {limit[0] for total in rule.stable.atoms(Sum) for limit in total.limits}
+    bases = {
+        IndexedBase(f"shift{number}", real=True): (shift, tuple(sorted(shift.free_symbols & letters, key=str)) or (K,))
+        for number, shift in enumerate(rule.stable.atoms(Largest))
+    }
+    shifted = rule.stable.xreplace({shift: base[own] for base, (shift, own) in bases.items()})
+    derivative = differentiate(shifted, _lettered(rule.slots[argument]), tuple(rule.slots.values()))
+    back = {}
+    for place in derivative.atoms(Indexed):
+        if place.base in bases:
+            shift, own = bases[place.base]
+            back[place] = shift.xreplace(dict(zip(own, place.indices, strict=True)))
+    return derivative.xreplace(back)
 
 
 @cache

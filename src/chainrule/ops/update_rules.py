@@ -51,6 +51,9 @@ MEANINGS: Mapping[Symbol, str] = {
 
 _TOLERANCE = 64  # roundings of the parameter's dtype, of all terms and the parameter together
 
+# What torch and arithmetic raise at settings of a damaged file: `betas = 5`, `lr = []`.
+_MISFITS = (ArithmeticError, AttributeError, AssertionError, LookupError, RuntimeError, TypeError, ValueError)
+
 Quantity = float | Tensor
 
 
@@ -191,7 +194,10 @@ def update_terms(update: Update) -> UpdateTerms:
     replayed = _replay(update)
     if isinstance(replayed, Missing):
         return UpdateTerms(change=change, reason=f"There are no terms because {replayed.reason}.")
-    return _evaluated(make_formula(update, replayed), change, _roundings(before, replayed.group))
+    try:
+        return _evaluated(make_formula(update, replayed), change, _roundings(before, replayed.group))
+    except _MISFITS as error:
+        return UpdateTerms(change=change, reason=f"There are no terms because {_misfit(update, error)}.")
 
 
 def _evaluated(formula: _Formula, change: Tensor, rounding: tuple[float, float]) -> UpdateTerms:
@@ -417,6 +423,13 @@ def _replay(update: Update) -> _Replayed | Missing:
     before, gradient = update.before, update.gradient
     assert isinstance(before, Tensor)  # noqa: S101
     assert isinstance(gradient, Tensor)  # noqa: S101
+    try:
+        return _stepped(kind, update, before, gradient)
+    except _MISFITS as error:
+        return Missing(_misfit(update, error))
+
+
+def _stepped(kind: type[torch.optim.Optimizer], update: Update, before: Tensor, gradient: Tensor) -> _Replayed:
     parameter = before.detach().clone()
     parameter.grad = gradient.detach().clone()
     optimizer: torch.optim.Optimizer = kind([parameter])  # type: ignore[call-arg]  # every subclass has defaults
@@ -431,6 +444,10 @@ def _replay(update: Update) -> _Replayed | Missing:
         optimizer.state[parameter] = state
     optimizer.step()
     return _Replayed(parameter, optimizer.state[parameter], group)
+
+
+def _misfit(update: Update, error: Exception) -> str:
+    return f"{update.optimizer} does not take the recorded settings ({type(error).__name__}: {error})"
 
 
 def _reason_without_numbers(kept: object) -> str:
