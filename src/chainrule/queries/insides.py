@@ -41,6 +41,22 @@ unbind unflatten unfold uniform unsqueeze vector_norm view view_as where xlogy z
 """
 _SINGLE_STEPS = frozenset(_NAMES.split())
 
+# What makes tensors without setting their elements, with what sets them to 0 instead; None where nothing does.
+_UNSET: dict[str, Any] = {
+    "empty": torch.ops.aten.zeros.default,
+    "empty_like": torch.ops.aten.zeros_like.default,
+    "new_empty": torch.ops.aten.new_zeros.default,
+    "empty_permuted": torch.ops.aten.zeros.default,
+    "empty_strided": None,
+    "new_empty_strided": None,
+}
+_SETS_ALL = frozenset(
+    (
+        *("fill_", "zero_", "copy_", "bernoulli_", "uniform_", "normal_", "exponential_", "random_"),
+        *("fill", "zero", "bernoulli", "full_like", "zeros_like", "ones_like", "rand_like", "randn_like"),
+    )
+)
+
 _CALLED_FOR_FILES: dict[str, Body] = {
     "torch.nn.functional.multi_head_attention_forward": torch.nn.functional.multi_head_attention_forward
 }
@@ -159,6 +175,7 @@ def _decomposed(function: Body, arguments: tuple[Any, ...], keywords: dict[str, 
         graph = make_fx(call, decomposition_table=cast(Any, table))(*[tensor.detach().clone() for tensor in tensors])
     except Exception as error:
         raise Refusal(f"PyTorch cannot decompose it: {type(error).__name__}: {_first_line(error)}") from error
+    _set_all(graph)
     _write_over_nothing(graph)
 
     def body(*given: Any, **named: Any) -> Any:
@@ -173,6 +190,39 @@ def _tensors(arguments: tuple[Any, ...], keywords: dict[str, Any]) -> list[Tenso
 
 def _first_line(error: Exception) -> str:
     return str(error).strip().split("\n")[0]
+
+
+def _set_all(graph: GraphModule) -> None:
+    """Let tensors whose elements are not set begin with 0, where they are written over whole before they are read.
+
+    The inside would show what memory happened to hold.
+
+    Raises:
+        Refusal: such a tensor is read first.
+    """
+    for node in reversed(list(graph.graph.nodes)):
+        if _aten_name(node) not in _UNSET:
+            continue
+        if not node.users:
+            graph.graph.erase_node(node)
+            continue
+        first = next(iter(sorted(node.users)))
+        zeros = _UNSET[_aten_name(node)]
+        if zeros is None or not first.args or first.args[0] is not node or _aten_name(first) not in _SETS_ALL:
+            raise Refusal("PyTorch's decomposition of it works with tensors whose elements are not set.")
+        if _aten_name(node) == "empty_permuted":
+            size, order = node.args
+            if list(cast(Any, order)) != sorted(cast(Any, order)):
+                raise Refusal("PyTorch's decomposition of it works with tensors whose elements are not set.")
+            node.args = (size,)
+        node.target = zeros
+        node.kwargs = {name: part for name, part in node.kwargs.items() if name != "memory_format"}
+    graph.recompile()
+
+
+def _aten_name(node: Node) -> str:
+    target = node.target
+    return target._schema.name.split("::")[1] if isinstance(target, torch._ops.OpOverload) else ""
 
 
 def _write_over_nothing(graph: GraphModule) -> None:

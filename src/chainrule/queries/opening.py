@@ -11,7 +11,7 @@ Both are compared, always; where they differ by more than rounding explains, the
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,11 +24,12 @@ from chainrule.queries.calling import arguments_of
 from chainrule.queries.insides import Inside, can_open, insides_of
 from chainrule.queries.lowerings import Refusal
 from chainrule.queries.recorded import RunAgainError, data_of, is_smooth, where_of
-from chainrule.recorder import Recorder
+from chainrule.recorder import Recorder, drawn_again, random_states
 from chainrule.shapes import Tensor
 from chainrule.trace import Op, Trace, Use, ValueRef, rebuild
 
 _MARGIN = 256  # times what a change of the inputs in their last digit does to the numbers
+_NUDGES = 3  # one alone may change two terms that cancel in the same way
 _TF32 = 2.0**-11  # the precision that a GPU may use for products of float32
 
 
@@ -63,6 +64,12 @@ def open_op(trace: Trace, op: Op | int | str) -> Trace:
     reason = can_open(found)
     if reason:
         raise _not_opened(found, reason)
+    devices = {torch.device(value.device) for value in trace.values if not value.device.startswith("cpu")}
+    with drawn_again(random_states(devices)):  # what draws numbers in here takes none of the user's
+        return _open(trace, found)
+
+
+def _open(trace: Trace, found: Op) -> Trace:
     leaves = {value: data_of(trace, value, asked_by=where_of(found)).detach().clone() for value in arguments_of(found)}
 
     def put(part: Any) -> Any:
@@ -79,6 +86,10 @@ def open_op(trace: Trace, op: Op | int | str) -> Trace:
             raise Refusal(f"It is one step: '{found.name}' is not made of smaller ops.")
     except Refusal as refusal:
         raise _not_opened(found, str(refusal)) from refusal.__cause__
+    except ChainruleError:
+        raise
+    except Exception as error:  # whatever torch raises for a smaller version that it cannot run or differentiate
+        raise _not_opened(found, f"Its smaller version does not run: {_said(error)}") from error
     run.trace.notes.extend(notes)
     _compare(trace, found, inside, run, upstream)
     _dress(trace, found, inside, run)
@@ -192,7 +203,7 @@ def _compare(trace: Trace, op: Op, inside: Inside, run: _Run, upstream: Mapping[
     """
     precision = _precision(trace, op)
     outputs = {
-        value: (tensor.detach(), data_of(trace, value))
+        value: (_shown(run, value, tensor), data_of(trace, value))
         for value, tensor in run.outputs.items()
         if isinstance(trace.values[value].data, Tensor)
     }
@@ -217,6 +228,12 @@ def _compare(trace: Trace, op: Op, inside: Inside, run: _Run, upstream: Mapping[
             "as much."
         )
     run.trace.about |= {"output_difference": found[0].size, "contribution_difference": found[1].size}
+
+
+def _shown(run: _Run, value: int, tensor: Tensor) -> Tensor:
+    """Return the number of an output that the inside shows; what it returned, where the inside keeps none."""
+    data = run.trace.values[run.inner[value]].data
+    return data if isinstance(data, Tensor) else tensor.detach()
 
 
 def _sent_back(trace: Trace, op: Op) -> dict[int, Tensor]:
@@ -300,11 +317,11 @@ def _moved_by_rounding(
     def nudged(tensor: Tensor) -> Tensor:
         if not (tensor.is_floating_point() or tensor.is_complex()):
             return tensor
-        sign = torch.randint(0, 2, tensor.shape, generator=signs).to(tensor.device) * 2 - 1
+        sign = torch.randint(0, 2, tensor.shape, generator=signs).to(tensor.device, torch.float64) * 2 - 1
         return (tensor * (1 + precision * sign)).to(tensor.dtype)
 
     numbers = []
-    for change in (False, True):
+    for change in range(1 + _NUDGES):
         leaves = _clones(trace, op)
         adjoints = dict(upstream)
         if change:
@@ -319,11 +336,21 @@ def _moved_by_rounding(
                 torch.autograd.backward([tensor for tensor, _ in seeds], [adjoint for _, adjoint in seeds])
         grads = {value: leaf.grad for value, leaf in leaves.items() if leaf.grad is not None}
         numbers.append(({value: tensor.detach() for value, tensor in outputs.items()}, grads))
-    moved = tuple(
-        {value: _apart(before[value], after[value])[0] / precision for value in before}
-        for before, after in zip(*numbers, strict=True)
+    (outputs_before, sent_before), *others = numbers
+    return (
+        _farthest(outputs_before, [outputs for outputs, _ in others], precision),
+        _farthest(sent_before, [sent for _, sent in others], precision),
     )
-    return moved[0], moved[1]
+
+
+def _farthest(
+    before: Mapping[int, Tensor], others: Sequence[Mapping[int, Tensor]], precision: float
+) -> dict[int, float]:
+    """Return the largest distance of other numbers from those of before, in units of precision, by value."""
+    return {
+        value: max(_apart(other.get(value, torch.zeros_like(tensor)), tensor)[0] for other in others) / precision
+        for value, tensor in before.items()
+    }
 
 
 # -- what a reader sees
@@ -394,6 +421,11 @@ def _not_opened(op: Op, reason: str) -> ChainruleError:
         cause=reason,
         next_step="Its numbers are in the trace all the same: its inputs, its outputs, and what it sent back to each.",
     )
+
+
+def _said(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
 def _differs(
