@@ -15,7 +15,7 @@ def test_paths_of_model_and_loss() -> None:
 
 def test_names_of_parameters_and_buffers() -> None:
     model, loss = nn.Sequential(nn.BatchNorm1d(2)), nn.PReLU()
-    names = leaf_names(model, loss)
+    names = leaf_names(module_paths(model, loss))
     assert names[id(model[0].weight)] == ("parameter", "0.weight")
     assert names[id(model[0].running_mean)] == ("buffer", "0.running_mean")
     assert names[id(loss.weight)] == ("parameter", "loss_fn.weight")
@@ -24,7 +24,7 @@ def test_names_of_parameters_and_buffers() -> None:
 def test_a_tied_parameter_has_the_name_that_comes_first() -> None:
     model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
     model[1].weight = model[0].weight
-    assert leaf_names(model, None)[id(model[1].weight)] == ("parameter", "0.weight")
+    assert leaf_names(module_paths(model, None))[id(model[1].weight)] == ("parameter", "0.weight")
 
 
 def test_names_of_inputs() -> None:

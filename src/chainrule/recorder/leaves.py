@@ -1,5 +1,7 @@
 """What the leaves and modules of a step are called."""
 
+from collections.abc import Iterator, Mapping
+
 from torch import Tensor, nn
 
 from chainrule.recorder.tensors import Named
@@ -19,16 +21,29 @@ def module_paths(model: nn.Module, loss_fn: object) -> dict[nn.Module, str]:
     return paths
 
 
-def leaf_names(model: nn.Module, loss_fn: object) -> dict[int, Named]:
+def parameters_of(paths: Mapping[nn.Module, str]) -> Iterator[tuple[str, nn.Parameter]]:
+    """Yield name and parameter as `named_parameters` does, of modules that have been walked through already."""
+    for module, path in paths.items():
+        for name, parameter in module._parameters.items():
+            if parameter is not None:
+                yield f"{path}.{name}" if path else name, parameter
+
+
+def buffers_of(paths: Mapping[nn.Module, str]) -> Iterator[tuple[str, Tensor]]:
+    """Yield name and buffer as `named_buffers` does, of modules that have been walked through already."""
+    for module, path in paths.items():
+        for name, buffer in module._buffers.items():
+            if buffer is not None:
+                yield f"{path}.{name}" if path else name, buffer
+
+
+def leaf_names(paths: Mapping[nn.Module, str]) -> dict[int, Named]:
     """Return kind and name of every parameter and buffer; a tied one has the name that comes first."""
     names: dict[int, Named] = {}
-    for module, prefix in ((model, ""), (loss_fn, f"{LOSS}.")):
-        if not isinstance(module, nn.Module):
-            continue
-        for name, parameter in module.named_parameters():
-            names.setdefault(id(parameter), ("parameter", prefix + name))
-        for name, buffer in module.named_buffers():
-            names.setdefault(id(buffer), ("buffer", prefix + name))
+    for name, parameter in parameters_of(paths):
+        names.setdefault(id(parameter), ("parameter", name))
+    for name, buffer in buffers_of(paths):
+        names.setdefault(id(buffer), ("buffer", name))
     return names
 
 

@@ -30,7 +30,7 @@ from chainrule.recorder.custom import CustomCalls
 from chainrule.recorder.functions import Function, FunctionFacts, Role, facts_of
 from chainrule.recorder.graph import Edge, GradientGraph, Node, own_work
 from chainrule.recorder.keeping import Keeper, version_of
-from chainrule.recorder.leaves import LOSS, leaf_names, module_paths, named_tensors
+from chainrule.recorder.leaves import LOSS, buffers_of, leaf_names, module_paths, named_tensors, parameters_of
 from chainrule.recorder.modules import ModuleStack
 from chainrule.recorder.naming import name_values
 from chainrule.recorder.randomness import random_state
@@ -86,7 +86,7 @@ class Recorder(TorchFunctionMode):
         byte_budget: int | None = BYTE_BUDGET,
     ) -> None:
         super().__init__()
-        paths = module_paths(model, loss_fn)
+        paths = self._paths = module_paths(model, loss_fn)
         notes = {path: ModuleNote(type(module).__name__, module.training) for module, path in paths.items()}
         self.trace = Trace(ops=[], values=[], updates=[], loss=None, modules=notes, keep=keep)
         self._model = model
@@ -102,7 +102,7 @@ class Recorder(TorchFunctionMode):
             self.trace,
             self._keeper,
             self._graph,
-            leaf_names(model, loss_fn),
+            leaf_names(paths),
             lambda *tensor: self._unseen.value_of(*tensor),
         )
         self._compiled = CompiledModules(self)
@@ -118,11 +118,11 @@ class Recorder(TorchFunctionMode):
                 "DistributedDataParallel averages the gradients over all processes after they have arrived: adjoints "
                 "are those of this process, and the update takes the average."
             )
-        if any(type(parameter).__name__ == "DTensor" for parameter in model.parameters()):
+        if any(type(parameter).__name__ == "DTensor" for _, parameter in parameters_of(paths)):
             self.trace.notes.append(
                 "The parameters are sharded (DTensor): ops take what is gathered from them, and adjoints stand there."
             )
-        self._has_lazy = any(is_lazy(each) for each in (*model.parameters(), *model.buffers()))
+        self._has_lazy = any(is_lazy(each) for _, each in (*parameters_of(paths), *buffers_of(paths)))
         self._phase: Phase = "forward"
         self._is_in_backward = False
         self._is_other_pass = False
@@ -177,7 +177,7 @@ class Recorder(TorchFunctionMode):
             if value.kind in _NAMED_LEAVES and isinstance(value.data, Tensor):
                 # The user's next step writes over these; activations are nobody's but the trace's.
                 self._keeper.will_be_overwritten(value.data, len(trace.ops))
-        for buffer in self._model.buffers():
+        for _, buffer in buffers_of(self._paths):
             if not self._has_lazy or not is_lazy(buffer):
                 self._keeper.will_be_overwritten(buffer, len(trace.ops))
         self._copy_what_training_writes_over()
@@ -215,7 +215,7 @@ class Recorder(TorchFunctionMode):
         """
         shared = list(self._updates.touched)
         if not self._has_lazy:
-            shared += [parameter.grad for parameter in self._model.parameters() if parameter.grad is not None]
+            shared += [each.grad for _, each in parameters_of(self._paths) if each.grad is not None]
         if sum(tensor.nbytes for tensor in shared if tensor.layout is torch.strided) <= COPIED_BYTES:
             for tensor in shared:
                 self._keeper.will_be_overwritten(tensor, len(self.trace.ops))

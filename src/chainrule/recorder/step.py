@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 
 from chainrule.errors import ChainruleError, UnknownNameError
 from chainrule.recorder.graph import own_work
+from chainrule.recorder.leaves import buffers_of, module_paths, parameters_of
 from chainrule.recorder.randomness import random_states
 from chainrule.recorder.recording import BYTE_BUDGET, Recorder
 from chainrule.trace import Keep, Recipe, Trace
@@ -62,10 +63,11 @@ def record(
     """
     _check(model, loss_fn, keep, byte_budget, optimizer)
     began = time.perf_counter()
-    devices = {tensor.device for tensor in (*model.parameters(), *model.buffers())}
+    paths = module_paths(model, None)
+    devices = {tensor.device for _, tensor in (*parameters_of(paths), *buffers_of(paths))}
     states = random_states(device for device in devices if device.type != "cpu")
     with own_work():
-        buffers = {name: buffer.detach().clone() for name, buffer in model.named_buffers() if not is_lazy(buffer)}
+        buffers = {name: buffer.detach().clone() for name, buffer in buffers_of(paths) if not is_lazy(buffer)}
 
     def compute_loss(twin: nn.Module, inputs: Any = inputs, targets: Any = targets, loss_fn: Any = loss_fn) -> Tensor:
         loss: Tensor = _loss_of(_call(twin, inputs), loss_fn, targets)
