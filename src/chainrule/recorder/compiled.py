@@ -11,11 +11,8 @@ from contextlib import AbstractContextManager
 
 import torch
 from torch import nn
-from torch.overrides import TorchFunctionMode
 
-# torch has no public way to set a mode aside and take it up again within hooks.
-from torch.overrides import _pop_mode as pop_mode
-from torch.overrides import _push_mode as push_mode
+from chainrule.recorder.standing_aside import StandingAside
 
 _DYNAMO = "torch._dynamo"  # imported by torch.compile; importing it here would cost seconds
 
@@ -37,11 +34,11 @@ class CompiledModules:
     """Sets the recorder aside while a compiled module runs.
 
     Args:
-        mode: the recorder.
+        aside: sets the recorder aside.
     """
 
-    def __init__(self, mode: TorchFunctionMode) -> None:
-        self._mode = mode
+    def __init__(self, aside: StandingAside) -> None:
+        self._aside = aside
         self._eager: AbstractContextManager[None] | None = None
         self._quiet: AbstractContextManager[object] | None = None
         self._running: list[nn.Module] = []
@@ -79,7 +76,7 @@ class CompiledModules:
         if why_opaque(module):
             if not self._running:
                 self.leave()
-                pop_mode()  # type: ignore[no-untyped-call]
+                self._aside.begin()
                 self.set_aside = True
             self._running.append(module)
 
@@ -88,6 +85,6 @@ class CompiledModules:
         if self._running and self._running[-1] is module:
             self._running.pop()
             if not self._running:
-                push_mode(self._mode)  # type: ignore[no-untyped-call]
+                self._aside.end()
                 self.enter()
                 self.set_aside = False

@@ -36,6 +36,7 @@ from chainrule.recorder.naming import name_values
 from chainrule.recorder.randomness import random_state
 from chainrule.recorder.settling import settle_carried, settle_freed
 from chainrule.recorder.sources import SourceFinder
+from chainrule.recorder.standing_aside import StandingAside
 from chainrule.recorder.tensors import TensorTable
 from chainrule.recorder.unseen import UnseenOps
 from chainrule.recorder.updating import UpdateWatch
@@ -105,11 +106,18 @@ class Recorder(TorchFunctionMode):
             leaf_names(paths),
             lambda *tensor: self._unseen.value_of(*tensor),
         )
-        self._compiled = CompiledModules(self)
+        self._aside = StandingAside(self)
+        self._compiled = CompiledModules(self._aside)
         self._custom = CustomCalls(self._sources.here, lambda: self._modules.current, self._value_and_edge)
         self._unseen = UnseenOps(self.trace, self._tensors, self._graph, self._custom, self._new_op)
         self._updates = UpdateWatch(
-            model, self.trace, self._keeper, self._tensors.value_of, self._tensors.name_of, self._new_update_op
+            model,
+            self.trace,
+            self._keeper,
+            self._tensors.value_of,
+            self._tensors.name_of,
+            self._aside,
+            self._new_update_op,
         )
         self._backward_ops: dict[int, Op] = {}
         self._is_shared = any(isinstance(module, DistributedDataParallel) for module in paths)
@@ -154,6 +162,7 @@ class Recorder(TorchFunctionMode):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._aside.end()  # an optimizer that failed has not said so
         super().__exit__(kind, error, traceback)  # type: ignore[no-untyped-call]
         self._depth -= 1
         if self._depth == 0:
@@ -204,7 +213,7 @@ class Recorder(TorchFunctionMode):
         # The parts know the recorder and the recorder knows them: such a circle would keep the trace's tensors alive
         # until Python looks for circles, which it does by the number of objects and not by their bytes.
         del self._graph, self._tensors, self._modules, self._compiled, self._updates, self._custom, self._keeper
-        del self._unseen
+        del self._unseen, self._aside
         self._is_finished = True
 
     def _copy_what_training_writes_over(self) -> None:

@@ -11,6 +11,7 @@ from torch.utils.hooks import RemovableHandle
 
 from chainrule.recorder.graph import own_work
 from chainrule.recorder.keeping import Keeper
+from chainrule.recorder.standing_aside import StandingAside
 from chainrule.trace import Op, Trace, Update, Value
 
 
@@ -23,6 +24,7 @@ class UpdateWatch:
         keeper: decides what is kept.
         value_of: returns the value that a parameter is.
         name_of: returns the name of a known leaf; "" for others.
+        aside: sets the recorder aside while the optimizer works.
         new_op: makes an op of the update phase with a name.
     """
 
@@ -33,6 +35,7 @@ class UpdateWatch:
         keeper: Keeper,
         value_of: Callable[[Tensor], Value],
         name_of: Callable[[Tensor], str],
+        aside: StandingAside,
         new_op: Callable[[str], Op],
     ) -> None:
         self._model = model
@@ -40,6 +43,7 @@ class UpdateWatch:
         self._keeper = keeper
         self._value_of = value_of
         self._name_of = name_of
+        self._aside = aside
         self._new_op = new_op
         self._handles: list[RemovableHandle] = []
         self._begun: list[tuple[Update, Tensor, dict[str, Any]]] = []
@@ -78,6 +82,7 @@ class UpdateWatch:
                 for parameter in group["params"]:
                     self._begin(op, optimizer, settings, parameter, closure)
         self._running, self.is_stepping = optimizer, True
+        self._aside.begin()
 
     def _begin(self, op: Op, optimizer: Optimizer, settings: dict[str, Any], parameter: Tensor, closure: bool) -> None:
         value = self._value_of(parameter)
@@ -113,6 +118,7 @@ class UpdateWatch:
                 self.touched += [parameter, *(tensor for _, tensor in _tensors(state))]
         self._begun.clear()
         self._running, self.is_stepping = None, False
+        self._aside.end()
 
 
 def _tensors(state: dict[str, Any]) -> list[tuple[str, Tensor]]:
