@@ -337,3 +337,30 @@ def test_a_learning_rate_that_is_a_tensor() -> None:
         assert_total_is_change(update)
     for update in updates("Adam", {"lr": torch.tensor(0.1)}):
         assert update_terms(update).reason == ""
+
+
+DAMAGES = [
+    {"betas": 5},
+    {"betas": (1.0, 1.0)},
+    {"betas": [0.9]},
+    {"lr": []},
+    {"lr": None},
+    {"weight_decay": [[]]},
+    {"weight_decay": 10**30},
+    {"eps": "small"},
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=str)
+def test_settings_that_the_optimizer_does_not_take_are_a_reason_and_no_error(damage: dict[str, Any]) -> None:
+    (update,) = updates("Adam", {}, steps=1)
+    update.hyperparameters = {**update.hyperparameters, **damage}
+    result = update_terms(update)
+    assert result.reason.startswith(
+        "There are no terms because Adam does not take the recorded settings ("
+    ) or result.reason.startswith("The formula of torch's optimizer of this name differs from the change")
+    assert result.terms == ()
+    update.kept_after = Missing("it is gone")
+    replayed = replay_update(update)
+    assert isinstance(replayed, Missing) or replayed.shape == SHAPE
+    assert isinstance(update_terms(update).reason, str)

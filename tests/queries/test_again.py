@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -287,6 +288,18 @@ def test_a_file_cannot_name_what_is_called(function: str) -> None:
   expected: a function of torch that has a rule
 Record the step again, and ask the trace that record() returns."""
     )
+
+
+@pytest.mark.parametrize("wrong", [True, math.nan, None, "x", [1]])
+def test_arguments_that_a_file_names_and_the_op_does_not_take(wrong: object) -> None:
+    trace = trace_of("mlp")
+    op = next(op for op in trace.ops if op.name == "linear")
+    damaged = replace(op, run=None, source=None, arguments=(wrong, *op.arguments[1:]))
+    with pytest.raises(RunAgainError) as raised:
+        call_again(trace, damaged)
+    assert (raised.value.what, raised.value.where) == ("The recorded arguments do not fit linear.", "linear in 0")
+    assert raised.value.found.startswith(("TypeError: ", "AttributeError: "))
+    assert raised.value.cause == "The trace file is damaged, or was changed after it was saved."
 
 
 # -- errors

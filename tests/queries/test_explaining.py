@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from chainrule.errors import ChainruleError, ShapeError, UnknownNameError
 from chainrule.queries.again import RunAgainError, adjoint_of
+from chainrule.queries.asked import check_asked, numbers_of
 from chainrule.queries.explained import Explanation, Rest
 from chainrule.queries.explained_paths import MOST_STEPS
 from chainrule.queries.explaining import explain
@@ -444,3 +445,76 @@ def test_zero_times_not_a_number_in_a_matrix_product_is_shown() -> None:
     (term,) = explanation.uses[0].terms
     assert math.isnan(term.adjoint)
     assert term.derivative == 0.0
+
+
+# -- gradients that are zero
+
+
+def zeros() -> Trace:
+    model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
+    with torch.no_grad():
+        model[0].weight.copy_(torch.tensor([[0.5, 0.25], [1.0, -1.0], [0.75, 0.5]]))
+        model[0].bias.copy_(torch.tensor([5.0, -50.0, 5.0]))
+    inputs = torch.tensor([[0.0, 1.0], [0.0, -1.0], [0.0, 2.0]])
+    return record(model, nn.MSELoss(), inputs, torch.zeros(3, 1))
+
+
+NOTES = {
+    ("0.weight", (0, 0)): "Every product is 0, because the local derivative, x[k], is 0 in all 3 samples.",
+    ("2.weight", (0, 1)): "Every product is 0, because the local derivative, x[k], is 0 in all 3 samples.",
+    ("0.weight", (1, 1)): "Every product is 0, because ∂L/∂y is 0 for all 3 elements of 0.linear that it reaches. "
+    "Ask why it is 0 there: chainrule.why(trace, '0.linear').",
+    ("0.linear", (0, 1)): "Every product is 0, because the local derivative is 0 for every element that relu made.",
+    ("0.weight", (0, 1)): "",
+}
+
+
+@pytest.mark.parametrize(("name", "index"), NOTES)
+def test_a_gradient_of_zero_says_which_factor_is_zero(name: str, index: tuple[int, ...]) -> None:
+    explanation = explain(zeros(), name, index)
+    (use,) = explanation.uses
+    assert use.note == NOTES[name, index]
+    assert (explanation.gradient == 0) == bool(use.note)
+    assert bool(use.terms) != bool(use.note)
+
+
+# -- what is no question
+
+
+NO_NAME = "expected: a name such as 'fc1.weight', the path of a module, '%7' or 7 for an id, or a Value of the trace"
+NO_INDEX = "expected: a whole number for each dimension, such as (1, 0), or None for the largest gradient"
+
+
+def refusal(trace: object, name: object = "0.weight", index: object = None, **numbers: object) -> str:
+    with pytest.raises(ChainruleError) as raised:
+        check_asked(trace, name, index, **numbers)
+    return str(raised.value)
+
+
+def test_what_is_no_question_says_what_one_is() -> None:
+    trace = trace_of("mlp")
+    assert refusal(7) == (
+        "What is explained is a trace.\n  found:    int 7\n"
+        "  expected: a Trace, as chainrule.record and Trace.load return it"
+    )
+    for name, found in ((None, "NoneType None"), (3.5, "float 3.5"), ([], "list []"), (True, "bool True")):
+        assert refusal(trace, name) == f"That is no name of a value.\n  found:    {found}\n  {NO_NAME}"
+    indices = {
+        "0,0": "str '0,0'",
+        (1.5, 0): "tuple (1.5, 0)",
+        (None, 0): "tuple (None, 0)",
+        torch.tensor(1.5): "Tensor tensor(1.5000)",
+    }
+    for index, found in [*indices.items(), (slice(1), "slice slice(None, 1, None)")]:
+        assert (
+            refusal(trace, "0.weight", index) == f"That is no index of an element.\n  found:    {found}\n  {NO_INDEX}"
+        )
+    for depth, found in (("2", "str '2'"), (1.5, "float 1.5"), (True, "bool True")):
+        assert refusal(trace, depth=depth) == f"depth is a whole number.\n  found:    {found}\n  expected: 1 or more"
+
+
+def test_indices_are_whole_numbers_of_any_kind() -> None:
+    assert numbers_of(torch.tensor([1, 0])) == numbers_of([1, 0]) == numbers_of(torch.tensor([1, 0]).numpy()) == (1, 0)
+    assert numbers_of(3) == numbers_of(torch.tensor(3)) == (3,)
+    assert numbers_of(()) == ()
+    assert numbers_of("3") is None

@@ -126,11 +126,11 @@ def differentiate_locally(trace: Trace, op: Op, value: int, index: Index) -> tup
     if op.random_state is None and not op.opaque:  # forward mode would draw another dropout mask
         try:
             return list(zip(made, _forwards(run, tensor, direction), strict=True)), True
-        except RuntimeError:
+        except (RuntimeError, RunAgainError):
             pass  # no forward derivative is written for the op; NotImplementedError is one of these
     try:
         return list(zip(made, _backwards_twice(run, tensor, direction), strict=True)), True
-    except RuntimeError:
+    except (RuntimeError, RunAgainError):
         pass  # its backward pass cannot be differentiated: numpy, or a kernel without a second derivative
     try:
         found, is_complete = _one_by_one(run, tensor, index, made)

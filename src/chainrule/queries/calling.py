@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from chainrule.ops import rule_for
-from chainrule.queries.recorded import RunAgainError, as_recorded, where_of
+from chainrule.queries.recorded import MISFITS, RunAgainError, as_recorded, does_not_fit, where_of
 from chainrule.queries.written_views import VIEW_AGAIN, base_of_view, view_again
 from chainrule.recorder import drawn_again
 from chainrule.recorder.functions import facts_of
@@ -44,9 +44,18 @@ def call_again(trace: Trace, op: Op, replaced: Mapping[int, Tensor] | None = Non
 
     Raises:
         RunAgainError: a value is missing or kept as statistics; the op is opaque; or the trace was loaded and the op
-            has no rule, so that its function is not among those that a file may name.
+            has no rule, so that its function is not among those that a file may name, or does not take the arguments
+            that the file names.
     """
-    replaced = replaced or {}
+    try:
+        return _called_again(trace, op, replaced or {})
+    except MISFITS as error:
+        if op.run is not None:
+            raise
+        raise does_not_fit(op, error) from error
+
+
+def _called_again(trace: Trace, op: Op, replaced: Mapping[int, Tensor]) -> tuple[Tensor, ...]:
     if op.name == VIEW_AGAIN:
         return (view_again(trace, op, replaced),)
     function = function_of(op)

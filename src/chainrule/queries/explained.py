@@ -164,7 +164,9 @@ class Explanation(Shown):
 
     @property
     def total(self) -> float:
-        """All terms and rests, added up."""
+        """All terms and rests, added up; the gradient itself where it comes from no op: that of the loss is 1."""
+        if not self.uses:
+            return self.gradient
         return sum((use.total for use in self.uses), 0.0) + self.others.total
 
     @property

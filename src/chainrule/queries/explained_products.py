@@ -18,6 +18,7 @@ from chainrule.queries.again import (
     not_kept,
     upstream_of,
 )
+from chainrule.queries.recorded import MISFITS, does_not_fit
 from chainrule.shapes import Tensor
 from chainrule.trace import Missing, Op, Trace, Use, Value
 
@@ -52,6 +53,8 @@ class UseProducts:
         count: how many are not zero.
         by_sample: their sums by sample; None where the batch cannot be told.
         note: why there are no products.
+        reached: how many elements of what the op made have a local derivative that is not zero.
+        arrived: how many of those have an adjoint that is not zero.
     """
 
     op: Op
@@ -61,6 +64,8 @@ class UseProducts:
     count: int = 0
     by_sample: Tensor | None = None
     note: str = ""
+    reached: int = 0
+    arrived: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +222,8 @@ class ChainRule:
             total=total if is_complete else contribution,
             count=sum(int(torch.count_nonzero(row.products)) for row in found),
             by_sample=self._by_sample(found) if is_complete else None,
+            reached=sum(len(row.places) for row in found),
+            arrived=sum(int(torch.count_nonzero(row.adjoints)) for row in found),
         )
 
     def _largest(self, found: list[_Row]) -> tuple[Product, ...]:
@@ -267,7 +274,12 @@ def formula_of(trace: Trace, op: Op, value: Value) -> tuple[str, str, str]:
     rule = rule_of(op)
     if rule is None:
         return "", "", op.opaque or _NO_FORMULA
-    rule = rule.chosen(bind(op, lambda number: trace.values[number].data))
+    try:
+        rule = rule.chosen(bind(op, lambda number: trace.values[number].data))
+    except MISFITS as error:
+        if op.run is not None:
+            raise
+        return "", "", does_not_fit(op, error).what
     place = next((use.place for use in op.inputs if use.value == value.id), ("hidden",))
     argument = argument_name(op, place).partition("[")[0]
     if rule.formula is None:

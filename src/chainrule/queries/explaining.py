@@ -1,6 +1,5 @@
 """One gradient, explained: the sum of products that the chain rule says it is, with the numbers in it."""
 
-import operator
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -8,6 +7,7 @@ import torch
 
 from chainrule.errors import ChainruleError, ShapeError
 from chainrule.queries.again import Index, data_of
+from chainrule.queries.asked import check_asked, numbers_of
 from chainrule.queries.explained import Explanation, Rest, SampleShare, Term, UseExplanation
 from chainrule.queries.explained_paths import find_paths
 from chainrule.queries.explained_products import ChainRule, Product, UseProducts, formula_of
@@ -59,11 +59,9 @@ def explain(
         UnknownNameError: the trace has no such value.
         ShapeError: the index does not fit the value's shape.
         RunAgainError: the trace keeps only statistics of what is needed.
-        ChainruleError: the value can have no gradient, or depth or top is below 1.
+        ChainruleError: the value can have no gradient, or an argument is not what it has to be.
     """
-    for option, number in (("depth", depth), ("top", top)):
-        if number < 1:
-            raise ChainruleError(what=f"{option} is at least 1.", found=str(number), expected="1 or more")
+    check_asked(trace, name, index, depth=depth, top=top)
     value = trace.value(name)
     _refuse_without_gradient(value)
     rule = ChainRule(trace, top)
@@ -135,7 +133,7 @@ def _element(value: Value, index: int | Sequence[int] | None, gradient: Tensor |
         sizes = gradient.abs().nan_to_num(nan=torch.inf, posinf=torch.inf)
         places = torch.unravel_index(sizes.argmax(), shape)
         return tuple(int(place) for place in places), True
-    numbers = (index,) if isinstance(index, int) else tuple(operator.index(number) for number in index)
+    numbers = numbers_of(index) or ()
     if len(numbers) != len(shape):
         raise ShapeError(
             what=f"The index does not fit {value.name}.",
@@ -241,10 +239,32 @@ def _explain_use(rule: ChainRule, value: Value, part: UseProducts, below: dict[_
         source="" if op.source is None else str(op.source),
         formula=formula,
         derivative=derivative,
-        note=part.note or note,
+        note=part.note or " ".join(text for text in (note, _silence(rule, value, part, derivative)) if text),
         contribution=part.contribution,
         terms=terms,
         rest=Rest(total - sum(term.product for term in terms), part.count - len(terms) if terms else 0),
+    )
+
+
+def _silence(rule: ChainRule, value: Value, part: UseProducts, derivative: str) -> str:
+    """Say which factor is 0 where every product of a use is; "" where one is not."""
+    if part.note or part.largest or part.contribution != 0:
+        return ""
+    if not part.reached:
+        factor = derivative.partition(" = ")[2]
+        if value.kind == "parameter" and rule.batch is not None and factor:
+            return f"Every product is 0, because the local derivative, {factor}, is 0 in all {rule.batch} samples."
+        return f"Every product is 0, because the local derivative is 0 for every element that {part.op.name} made."
+    made = " and ".join(rule.trace.values[output].name for output in part.op.outputs) or f"what {part.op.name} made"
+    elements = "the one element" if part.reached == 1 else f"all {part.reached:,} elements"
+    if part.arrived:
+        return (
+            f"Every product is 0, though {part.arrived:,} of {elements} of {made} that it reaches have an adjoint: "
+            f"adjoint times local derivative is too small for {value.dtype}."
+        )
+    return (
+        f"Every product is 0, because ∂L/∂y is 0 for {elements} of {made} that it reaches. "
+        f"Ask why it is 0 there: chainrule.why(trace, {rule.trace.values[part.op.outputs[0]].name!r})."
     )
 
 

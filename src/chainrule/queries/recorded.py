@@ -1,5 +1,7 @@
 """The numbers that a trace recorded, for ops that are run again."""
 
+from typing import Final
+
 import torch
 
 from chainrule.errors import ChainruleError
@@ -9,6 +11,22 @@ from chainrule.trace import Missing, Op, Trace, Value
 
 class RunAgainError(ChainruleError):
     """A recorded op that cannot be run again: a number is not there, or there is nothing to call."""
+
+
+MISFITS: Final = (ArithmeticError, AttributeError, AssertionError, LookupError, RuntimeError, TypeError, ValueError)
+"""What an op and its rule raise at arguments that they do not take, as a damaged file has them."""
+
+
+def does_not_fit(op: Op, error: Exception) -> RunAgainError:
+    """Return the error for an op of a loaded trace that does not take the arguments that the file says it took."""
+    return RunAgainError(
+        what=f"The recorded arguments do not fit {op.name}.",
+        where=where_of(op),
+        found=f"{type(error).__name__}: {error}",
+        expected="arguments that the op takes",
+        cause="The trace file is damaged, or was changed after it was saved.",
+        next_step="Record the step again.",
+    )
 
 
 def data_of(trace: Trace, value: int, *, asked_by: str = "") -> Tensor:

@@ -57,6 +57,12 @@ def _about(explanation: Explanation) -> Iterator[Block]:
         )
     if explanation.note:
         yield Callout("note", explanation.note)
+    if gradient == 0 and explanation.uses:
+        yield Callout(
+            "note",
+            f"Its gradient is 0. To ask why: chainrule.why(trace, {explanation.value!r}), "
+            f"or `chainrule why SOURCE {explanation.value}` on the command line.",
+        )
 
 
 def _uses(explanation: Explanation, level: int) -> Iterator[Block]:
@@ -101,6 +107,8 @@ def _sum(explanation: Explanation, level: int) -> Iterator[Block]:
             rows.append((f"{count_of(others.count, 'other use')}, added up", others.total))
         rows.append(("sum", explanation.total))
         yield Table((Column("use"), Column("sends back", _NUMBER)), tuple(rows))
+    if explanation.gradient == 0 and not any(use.terms for use in explanation.uses):
+        return  # there are no products to add up
     recorded = "recorded" if explanation.is_recorded else "computed"
     digits = _DIGITS.get(explanation.precision)
     rounding = (
