@@ -1,9 +1,11 @@
 """How rules are shown."""
 
 import pytest
+import torch
+from sympy import Symbol
 
 from chainrule.errors import UnknownNameError
-from chainrule.ops import OpRule, rule_for
+from chainrule.ops import OpRule, rule_for, scalar_derivatives, scalar_formula
 
 
 def found(name: str) -> OpRule:
@@ -123,3 +125,22 @@ def test_every_name_that_was_asked_for_has_a_rule() -> None:
 
 def test_a_name_that_is_no_op_has_no_rule() -> None:
     assert rule_for("lineer") is None
+
+
+def test_one_element_of_a_large_convolution_builds_little() -> None:
+    arguments = {"input": torch.ones(8, 64, 56, 56), "weight": torch.ones(64, 64, 3, 3), "padding": 1}
+    output = torch.zeros(8, 64, 56, 56)  # its wiring would be 7 GB
+    places, slopes = found("conv2d").local("weight", arguments, output, outputs=torch.tensor([0, 60]))
+    assert places.shape == slopes.shape == (2, 64 * 9)
+    assert slopes.sum(1).tolist() == [64 * 4, 64 * 9]  # a corner sees the padding
+
+
+def test_one_scalar_of_chosen_outputs() -> None:
+    rule, arguments = found("linear"), {"input": torch.ones(4, 2), "weight": torch.ones(3, 2), "bias": None}
+    wiring = rule.wiring(arguments, torch.zeros(4, 3), outputs=torch.tensor([7]))
+
+    def name(argument: str, place: int) -> Symbol:
+        return Symbol(f"{argument}{place}")
+
+    assert str(scalar_formula(rule, wiring, 7, name)) == "input4*weight2 + input5*weight3"
+    assert scalar_derivatives(rule, wiring, 7, name, "input") == {4: Symbol("weight2"), 5: Symbol("weight3")}

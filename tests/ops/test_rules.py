@@ -100,6 +100,19 @@ def test_derivative_is_that_of_autograd(case: Case) -> None:
 
 
 @each_case
+def test_chosen_outputs_have_the_rows_of_all(case: Case) -> None:
+    output, rule = case.output(), chosen(case)
+    outputs = torch.arange(output.numel()).flip(0)[::3]
+    for argument in differentiable(case):
+        if output.numel() == 0 or argument not in rule.of_output(case.number).slots:
+            continue
+        every = rule.local(argument, case.arguments, output, case.number)
+        some = rule.local(argument, case.arguments, output, case.number, outputs=outputs)
+        assert torch.equal(some[0], every[0][outputs])
+        torch.testing.assert_close(some[1], every[1][outputs], rtol=1e-15, atol=0.0)
+
+
+@each_case
 def test_derivative_is_that_of_central_differences(case: Case) -> None:
     if case.exact_only:
         return

@@ -50,8 +50,8 @@ def _prelu(output: Tensor, input: Tensor, weight: Tensor) -> Wiring:
 def _rrelu(
     output: Tensor,
     input: Tensor,
-    lower: float = 1.0 / 8,
-    upper: float = 1.0 / 3,
+    lower: int | float = 1.0 / 8,
+    upper: int | float = 1.0 / 3,
     training: bool = False,
     inplace: bool = False,
 ) -> Wiring:

@@ -6,14 +6,15 @@ The sum runs over the channels of the output's group and the places of the kerne
 
 import warnings
 
+import torch
 import torch.nn.functional as F  # noqa: N812
 from sympy import Sum
 
 from chainrule.ops.letters import WS, XS, B, K, N
-from chainrule.ops.places import Arguments, Wiring, aligned, numbered
+from chainrule.ops.places import Arguments, Wiring, numbered
 from chainrule.ops.products import zero_factors
 from chainrule.ops.rule import OpRule, Silencer
-from chainrule.ops.windows import Sizes, in_planes, joined, plane_count, sliding, spread, spreading
+from chainrule.ops.windows import Sizes, sliding, spread, spreading
 from chainrule.shapes import Tensor
 
 
@@ -26,6 +27,8 @@ def _convolve(
     padding: Sizes | str = 0,
     dilation: Sizes = 1,
     groups: int = 1,
+    *,
+    outputs: Tensor | None = None,
 ) -> Wiring:
     axes = weight.dim() - 2
     kernel, sizes, steps = weight.shape[2:], input.shape[-axes:], spread(dilation, axes)
@@ -39,13 +42,9 @@ def _convolve(
             sizes, output.shape[-axes:], kernel, spread(stride, axes), before, steps, strict=True
         )
     ]
-    channels = weight.shape[1]
-    taken = in_planes(plane_count(input.shape, axes), joined(along, sizes), sizes.numel())
-    # (batch, group, channel of the group, window, place) → (batch, group, output of the group, window, channel, place)
-    taken = taken.reshape(-1, groups, channels, *taken.shape[1:]).transpose(2, 3).unsqueeze(2)
-    taken = taken.expand(-1, -1, weight.shape[0] // groups, -1, -1, -1)
-    weights = numbered(weight).reshape(1, groups, weight.shape[0] // groups, 1, channels, -1).expand_as(taken)
-    return _wiring(output, taken, weights, bias, axes)
+    # Its group's filters are rows: number o, channel by channel.
+    filters = numbered(weight).reshape(weight.shape[0], weight.shape[1], -1)
+    return _wiring(output, input, along, filters, bias, outputs, groups)
 
 
 def _convolve_transposed(
@@ -58,6 +57,8 @@ def _convolve_transposed(
     output_padding: Sizes = 0,
     groups: int = 1,
     dilation: Sizes = 1,
+    *,
+    outputs: Tensor | None = None,
 ) -> Wiring:
     axes = weight.dim() - 2
     sizes = input.shape[-axes:]
@@ -74,18 +75,49 @@ def _convolve_transposed(
         )
     ]
     channels = weight.shape[0] // groups
-    taken = in_planes(plane_count(input.shape, axes), joined(along, sizes), sizes.numel())
-    taken = taken.reshape(-1, groups, channels, *taken.shape[1:]).transpose(2, 3).unsqueeze(2)
-    taken = taken.expand(-1, -1, weight.shape[1], -1, -1, -1)
-    weights = numbered(weight).reshape(1, groups, channels, weight.shape[1], 1, -1).permute(0, 1, 3, 4, 2, 5)
-    return _wiring(output, taken, weights.expand_as(taken), bias, axes)
+    filters = numbered(weight).reshape(groups, channels, weight.shape[1], -1).transpose(1, 2)
+    filters = filters.reshape(groups * weight.shape[1], channels, -1)
+    return _wiring(output, input, along, filters, bias, outputs, groups)
 
 
-def _wiring(output: Tensor, taken: Tensor, weights: Tensor, bias: Tensor | None, axes: int) -> Wiring:
-    rows = output.numel()
-    places = {"input": taken.reshape(rows, -1), "weight": weights.reshape(rows, -1)}
+def _wiring(
+    output: Tensor,
+    input: Tensor,
+    along: list[Tensor],
+    filters: Tensor,
+    bias: Tensor | None,
+    outputs: Tensor | None,
+    groups: int,
+) -> Wiring:
+    """Return the wiring of a convolution.
+
+    Args:
+        output: the output.
+        input: the input.
+        along: for each axis of space the places of each window, (windows, k).
+        filters: the element numbers of the weights of each output channel, (output channels, channels of a group, k).
+        bias: the bias.
+        outputs: the outputs that are asked for; None for all.
+        groups: how many groups the channels are in.
+    """
+    axes, (filter_count, channels) = len(along), filters.shape[:2]
+    asked = torch.arange(output.numel()) if outputs is None else outputs
+    rest, inside = asked, torch.zeros(asked.numel(), 1, dtype=torch.int64)
+    sizes, steps = input.shape[-axes:], []
+    for axis in reversed(range(axes)):
+        windows = along[axis].shape[0]
+        steps.append(along[axis][rest % windows])
+        rest = rest // windows
+    for size, step in zip(sizes, reversed(steps), strict=True):
+        outer, inner = inside.unsqueeze(2), step.unsqueeze(1)
+        inside = torch.where((outer < 0) | (inner < 0), -1, outer * size + inner).flatten(1)
+    sample, own = rest // filter_count, rest % filter_count
+    group = own // (filter_count // groups)
+    planes = (sample * groups + group).unsqueeze(1) * channels + torch.arange(channels)
+    taken = torch.where(inside.unsqueeze(1) < 0, -1, planes.unsqueeze(2) * sizes.numel() + inside.unsqueeze(1))
+    places = {"input": taken.flatten(1), "weight": filters.flatten(1)[own]}
     if bias is not None:
-        places["bias"] = aligned(numbered(bias).reshape(-1, *(1,) * axes), output.shape)
+        places["bias"] = own
     return Wiring(places)
 
 

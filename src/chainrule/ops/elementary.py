@@ -87,7 +87,7 @@ _POLE = _forward("pole", "0 or a negative whole number", lambda x: (x <= 0) & (x
 _LOGIT = log(X / (1 - X))
 
 
-def _logit(output: Tensor, input: Tensor, eps: float | None = None) -> Wiring:
+def _logit(output: Tensor, input: Tensor, eps: int | float | None = None) -> Wiring:
     if eps is None:
         return _one(output, input)
     is_between = (input >= eps) & (input <= 1 - eps)
@@ -99,7 +99,11 @@ def _choose_logit(arguments: Arguments) -> OpRule:
 
 
 def _finite(
-    output: Tensor, input: Tensor, nan: float | None = 0.0, posinf: float | None = None, neginf: float | None = None
+    output: Tensor,
+    input: Tensor,
+    nan: int | float | None = 0.0,
+    posinf: int | float | None = None,
+    neginf: int | float | None = None,
 ) -> Wiring:
     return Wiring(
         _one(output, input).places,

@@ -51,13 +51,13 @@ def _split(input: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Te
     return torch.split(input, split_size_or_sections, dim)
 
 
-def _padded(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
+def _padded(input: Tensor, pad: Sequence[int], mode: str = "constant", value: int | float | None = None) -> Tensor:
     if mode == "constant":
         return F.pad(input, list(pad))
     return F.pad(input.to(torch.float64), list(pad), mode=mode).to(torch.int64)  # exact up to 2⁵³
 
 
-def _pad(output: Tensor, input: Tensor, pad: Any, mode: str = "constant", value: float | None = None) -> Wiring:
+def _pad(output: Tensor, input: Tensor, pad: Any, mode: str = "constant", value: int | float | None = None) -> Wiring:
     places = _padded(numbered(input, 1), pad, mode).reshape(-1) - 1
     return Wiring({"input": places}, fills={"input": float(value or 0.0)})
 

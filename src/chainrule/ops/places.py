@@ -27,11 +27,29 @@ class Wiring:
         places: for each argument that is a slot, the flat element numbers: shape (outputs,) or (outputs, K, ...).
         numbers: what stands for the letters that are no slots: a number, or a tensor (outputs,) or (outputs, K, ...).
         fills: the number at places of −1, by argument; 0 where nothing is said.
+        outputs: the flat numbers of the outputs that the rows are of; None where they are all of them, in order.
     """
 
     places: Mapping[str, Tensor] = field(default_factory=dict)
     numbers: Mapping[Symbol | IndexedBase, Scalar] = field(default_factory=dict)
     fills: Mapping[str, int | float] = field(default_factory=dict)
+    outputs: Tensor | None = None
+
+    def only(self, outputs: Tensor) -> "Wiring":
+        """Return the wiring of chosen outputs alone."""
+        return Wiring(
+            {argument: taken[outputs] for argument, taken in self.places.items()},
+            {
+                letter: number[outputs] if isinstance(number, Tensor) else number
+                for letter, number in self.numbers.items()
+            },
+            self.fills,
+            outputs,
+        )
+
+    def row(self, element: int) -> int:
+        """Return the row of an output element."""
+        return element if self.outputs is None else self.outputs.tolist().index(element)
 
 
 def argument_value(arguments: Arguments, name: str) -> Any:

@@ -19,13 +19,14 @@ from chainrule.ops.rule import OpRule, Silencer
 from chainrule.shapes import Tensor
 
 
-def contracted(equation: str, operands: Sequence[Tensor]) -> list[Tensor]:
+def contracted(equation: str, operands: Sequence[Tensor], outputs: Tensor | None = None) -> list[Tensor]:
     """Return the element numbers of every operand of a contraction: shape (outputs, K).
 
     Args:
         equation: as torch.einsum takes it, with letters only: "nk,ok->no". A letter of length 1 in an operand and
             longer in another is broadcast.
         operands: the tensors.
+        outputs: the flat numbers of the outputs that are asked for; all unless it is said.
     """
     left, right = equation.split("->")
     terms = left.split(",")
@@ -33,19 +34,36 @@ def contracted(equation: str, operands: Sequence[Tensor]) -> list[Tensor]:
     for term, operand in zip(terms, operands, strict=True):
         for letter, size in zip(term, operand.shape, strict=True):
             sizes[letter] = max(size, sizes.get(letter, 1)) if size != 0 else 0
-    order = right + "".join(sorted(set(sizes) - set(right)))
-    shape = [sizes[letter] for letter in order]
+    inner = "".join(sorted(set(sizes) - set(right)))
+    asked = torch.arange(math.prod(sizes[letter] for letter in right)) if outputs is None else outputs
+    summed = torch.arange(math.prod(sizes[letter] for letter in inner))
+    at = _coordinates(right, asked.unsqueeze(1), sizes) | _coordinates(inner, summed, sizes)
     result = []
     for term, operand in zip(terms, operands, strict=True):
-        places = torch.zeros(shape, dtype=torch.int64)
+        places = torch.zeros(asked.numel(), summed.numel(), dtype=torch.int64)
         stride = operand.numel()
         for letter, size in zip(term, operand.shape, strict=True):
             stride = stride // size if size else 0
             if size > 1:
-                steps = torch.arange(size) * stride
-                places += steps.reshape([-1 if other == letter else 1 for other in order])
-        result.append(places.reshape(math.prod(shape[: len(right)]), -1))
+                places += at[letter] * stride
+        result.append(places)
     return result
+
+
+def _coordinates(letters: str, numbers: Tensor, sizes: dict[str, int]) -> dict[str, Tensor]:
+    """Return the index of each letter for elements that are numbered row by row."""
+    result = {}
+    for letter in reversed(letters):
+        size = max(sizes[letter], 1)
+        result[letter] = numbers % size
+        numbers = numbers // size
+    return result
+
+
+def _asked(argument: str, tensor: Any, output: Tensor, outputs: Tensor | None) -> dict[str, Tensor]:
+    """Return the places of an argument that broadcasts to the output, of the outputs that are asked for."""
+    places = optional(argument, tensor, output)
+    return places if outputs is None else {name: taken[outputs] for name, taken in places.items()}
 
 
 def _matrix_equation(first: int, second: int) -> str:
@@ -57,26 +75,36 @@ def _matrix_equation(first: int, second: int) -> str:
     return f"{one},{two}->{names}{'n' if first > 1 else ''}{'m' if second > 1 else ''}"
 
 
-def _linear(output: Tensor, input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Wiring:
+def _linear(
+    output: Tensor, input: Tensor, weight: Tensor, bias: Tensor | None = None, *, outputs: Tensor | None = None
+) -> Wiring:
     names = "abcdefgh"[: input.dim() - 1]
     equation = f"{names}k,ok->{names}o" if weight.dim() > 1 else f"{names}k,k->{names}"
-    first, second = contracted(equation, (input, weight))
-    return Wiring({"input": first, "weight": second} | optional("bias", bias, output))
+    first, second = contracted(equation, (input, weight), outputs)
+    return Wiring({"input": first, "weight": second} | _asked("bias", bias, output, outputs))
 
 
-def _bilinear(output: Tensor, input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Wiring:
+def _bilinear(
+    output: Tensor,
+    input1: Tensor,
+    input2: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    *,
+    outputs: Tensor | None = None,
+) -> Wiring:
     names = "abcdefgh"[: input1.dim() - 1]
-    first, second, third = contracted(f"{names}k,{names}l,okl->{names}o", (input1, input2, weight))
-    return Wiring({"input1": first, "input2": second, "weight": third} | optional("bias", bias, output))
+    first, second, third = contracted(f"{names}k,{names}l,okl->{names}o", (input1, input2, weight), outputs)
+    return Wiring({"input1": first, "input2": second, "weight": third} | _asked("bias", bias, output, outputs))
 
 
-def _matmul(output: Tensor, input: Tensor, other: Tensor) -> Wiring:
-    first, second = contracted(_matrix_equation(input.dim(), other.dim()), (input, other))
+def _matmul(output: Tensor, input: Tensor, other: Tensor, *, outputs: Tensor | None = None) -> Wiring:
+    first, second = contracted(_matrix_equation(input.dim(), other.dim()), (input, other), outputs)
     return Wiring({"input": first, "other": second})
 
 
-def _reflected(output: Tensor, input: Tensor, other: Tensor) -> Wiring:
-    places = _matmul(output, other, input).places
+def _reflected(output: Tensor, input: Tensor, other: Tensor, *, outputs: Tensor | None = None) -> Wiring:
+    places = _matmul(output, other, input, outputs=outputs).places
     return Wiring({"input": places["other"], "other": places["input"]})
 
 
@@ -86,29 +114,55 @@ def _outer(output: Tensor, input: Tensor, vec2: Tensor) -> Wiring:
 
 
 def _added(
-    output: Tensor, input: Tensor, first: Tensor, second: Tensor, names: tuple[str, str], factors: tuple[Any, Any]
+    output: Tensor,
+    input: Tensor,
+    factors: dict[str, Tensor],
+    settings: tuple[Any, Any],
+    outputs: Tensor | None,
 ) -> Wiring:
-    one, two = contracted(_matrix_equation(first.dim(), second.dim()), (first, second))
-    places = {names[0]: one, names[1]: two} | optional("input", input, output)
-    return Wiring(places, {BETA: factors[0], ALPHA: factors[1]})
+    first, second = factors.values()
+    found = contracted(_matrix_equation(first.dim(), second.dim()), (first, second), outputs)
+    places = dict(zip(factors, found, strict=True)) | _asked("input", input, output, outputs)
+    return Wiring(places, {BETA: settings[0], ALPHA: settings[1]})
 
 
 def _addmm(
-    output: Tensor, input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: int | float = 1, alpha: int | float = 1
+    output: Tensor,
+    input: Tensor,
+    mat1: Tensor,
+    mat2: Tensor,
+    *,
+    beta: int | float = 1,
+    alpha: int | float = 1,
+    outputs: Tensor | None = None,
 ) -> Wiring:
-    return _added(output, input, mat1, mat2, ("mat1", "mat2"), (beta, alpha))
+    return _added(output, input, {"mat1": mat1, "mat2": mat2}, (beta, alpha), outputs)
 
 
 def _addmv(
-    output: Tensor, input: Tensor, mat: Tensor, vec: Tensor, *, beta: int | float = 1, alpha: int | float = 1
+    output: Tensor,
+    input: Tensor,
+    mat: Tensor,
+    vec: Tensor,
+    *,
+    beta: int | float = 1,
+    alpha: int | float = 1,
+    outputs: Tensor | None = None,
 ) -> Wiring:
-    return _added(output, input, mat, vec, ("mat", "vec"), (beta, alpha))
+    return _added(output, input, {"mat": mat, "vec": vec}, (beta, alpha), outputs)
 
 
 def _baddbmm(
-    output: Tensor, input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: int | float = 1, alpha: int | float = 1
+    output: Tensor,
+    input: Tensor,
+    batch1: Tensor,
+    batch2: Tensor,
+    *,
+    beta: int | float = 1,
+    alpha: int | float = 1,
+    outputs: Tensor | None = None,
 ) -> Wiring:
-    return _added(output, input, batch1, batch2, ("batch1", "batch2"), (beta, alpha))
+    return _added(output, input, {"batch1": batch1, "batch2": batch2}, (beta, alpha), outputs)
 
 
 def _einsum(output: Tensor, equation: str, *operands: Tensor) -> Wiring:
@@ -247,21 +301,27 @@ PRODUCTS: tuple[OpRule, ...] = (
         "mm",
         _DOT,
         {"input": XS[K], "mat2": WS[K]},
-        lambda output, input, mat2: Wiring(_renamed(_matmul(output, input, mat2), other="mat2")),
+        lambda output, input, mat2, *, outputs=None: Wiring(
+            _renamed(_matmul(output, input, mat2, outputs=outputs), other="mat2")
+        ),
         silencers=_silencers(("input", "mat2"), torch.mm),
     ),
     OpRule(
         "bmm",
         _DOT,
         {"input": XS[K], "mat2": WS[K]},
-        lambda output, input, mat2: Wiring(_renamed(_matmul(output, input, mat2), other="mat2")),
+        lambda output, input, mat2, *, outputs=None: Wiring(
+            _renamed(_matmul(output, input, mat2, outputs=outputs), other="mat2")
+        ),
         silencers=_silencers(("input", "mat2"), torch.bmm),
     ),
     OpRule(
         "mv",
         _DOT,
         {"input": XS[K], "vec": WS[K]},
-        lambda output, input, vec: Wiring(_renamed(_matmul(output, input, vec), other="vec")),
+        lambda output, input, vec, *, outputs=None: Wiring(
+            _renamed(_matmul(output, input, vec, outputs=outputs), other="vec")
+        ),
         silencers=_silencers(("input", "vec"), torch.mv),
     ),
     OpRule(

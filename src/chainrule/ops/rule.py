@@ -35,6 +35,8 @@ How to write one, here for `linear`, y = Σₖ x[k]·w[k] + b:
 - An own index (softmax: y[i] = e^x[i] / Σₖ e^x[k]) is the letter I, with its places in `numbers`.
 - Index letters of nested sums must differ. The largest of several is `Largest`; n is the length of the first array
   when the wiring does not say otherwise.
+- A wiring that would be large (a convolution) can take a keyword `outputs`, the flat numbers of the outputs that are
+  asked for or None, and return their rows only. For all others the rows are chosen afterwards.
 - Where arguments choose between formulas (a reduction, an approximation), `choose` returns another rule.
 - An op that only moves elements (views, indexing, joining) has `move` in place of formula and wiring: the op itself.
   It is run on element numbers. Anything that `move` does not name by its parameters is the same for all of them.
@@ -210,16 +212,22 @@ class OpRule:
         """The arguments of a call, by torch's names and with torch's defaults."""
         return _parameters(self)
 
-    def wiring(self, arguments: Arguments, output: Tensor, number: int = 0) -> Wiring:
+    def wiring(
+        self, arguments: Arguments, output: Tensor, number: int = 0, outputs: Int[Tensor, "chosen"] | None = None
+    ) -> Wiring:
         """Return which elements stand in the slots of a call.
 
         Args:
             arguments: as `bind` returns them.
             output: the output of the call.
             number: which output, where there are several.
+            outputs: the flat numbers of the elements of the output that are asked for; all unless it is said.
         """
         rule = self.of_output(number)
-        return _moved(rule, arguments, number) if rule.move else _wired(rule, arguments, output)
+        if rule.move is None:
+            return _wired(rule, arguments, output, outputs)
+        wiring = _moved(rule, arguments, number)
+        return wiring if outputs is None else wiring.only(outputs)
 
     def forward(self, arguments: Arguments, output: Tensor, number: int = 0) -> Float[Tensor, "..."]:
         """Return the formula's values for every output element, in float64 and of the output's shape."""
@@ -231,7 +239,13 @@ class OpRule:
         return evaluate(formula, _numbers(rule, wiring, arguments, output)).reshape(output.shape)
 
     def local(
-        self, argument: str, arguments: Arguments, output: Tensor, number: int = 0, school: bool | None = None
+        self,
+        argument: str,
+        arguments: Arguments,
+        output: Tensor,
+        number: int = 0,
+        school: bool | None = None,
+        outputs: Int[Tensor, "chosen"] | None = None,
     ) -> tuple[Int[Tensor, "outputs ..."], Float[Tensor, "outputs ..."]]:
         """Return the local derivatives by one argument, with the elements that they belong to.
 
@@ -241,15 +255,17 @@ class OpRule:
             output: the output of the call.
             number: which output, where there are several.
             school: whether to compute the form in terms of the output; by default where the formula itself overflows.
+            outputs: the flat numbers of the elements of the output that are asked for; all unless it is said. A
+                convolution, a matrix product or the like then builds nothing for the others.
 
         Returns:
-            For every output element the flat element numbers of the argument that it takes (−1: none), and ∂y/∂ each
-            of them. An element may occur several times; then its derivative is the sum.
+            For every output element that is asked for, the flat element numbers of the argument that it takes (−1:
+            none), and ∂y/∂ each of them. An element may occur several times; then its derivative is the sum.
         """
         rule = self.of_output(number)
         if rule is not self:
-            return rule.local(argument, arguments, output, 0, school)
-        wiring = self.wiring(arguments, output, number)
+            return rule.local(argument, arguments, output, 0, school, outputs)
+        wiring = self.wiring(arguments, output, number, outputs)
         letters, derivative = self.local_derivative(argument, school)
         places = wiring.places[argument]
         free = dict(zip(letters, places.shape[1:], strict=True))
@@ -385,19 +401,23 @@ def _parameters(rule: OpRule) -> tuple[inspect.Parameter, ...]:
     if described is None:
         return ()
     parameters = tuple(inspect.signature(described).parameters.values())
-    return parameters if rule.move else parameters[1:]
+    return parameters if rule.move else tuple(each for each in parameters[1:] if each.name != "outputs")
 
 
-def _wired(rule: OpRule, arguments: Arguments, output: Tensor) -> Wiring:
+def _wired(rule: OpRule, arguments: Arguments, output: Tensor, outputs: Tensor | None) -> Wiring:
     if rule.wire is None:
         raise rule.without_formula()
-    wiring: Wiring = call(partial(rule.wire, output), arguments)
+    if "outputs" in inspect.signature(rule.wire).parameters:
+        wiring: Wiring = call(partial(rule.wire, output, outputs=outputs), arguments)
+    else:
+        wiring = call(partial(rule.wire, output), arguments)
+        wiring = wiring if outputs is None else wiring.only(outputs)
     fixed = {
         symbol: 0.0 if arguments.get(argument) is None else float(arguments[argument])
         for argument, symbol in rule.slots.items()
         if argument not in wiring.places and isinstance(arguments.get(argument), int | float | None)
     }
-    return Wiring(wiring.places, {**fixed, **wiring.numbers}, wiring.fills)
+    return Wiring(wiring.places, {**fixed, **wiring.numbers}, wiring.fills, outputs)
 
 
 def _moved(rule: OpRule, arguments: Arguments, number: int) -> Wiring:
@@ -412,7 +432,8 @@ def _moved(rule: OpRule, arguments: Arguments, number: int) -> Wiring:
 
 
 def _numbers(rule: OpRule, wiring: Wiring, arguments: Arguments, output: Tensor) -> Numbers:
-    scalars: dict[Symbol, Scalar] = {Y: output.reshape(-1).to(torch.float64)}
+    own = output.reshape(-1) if wiring.outputs is None else output.reshape(-1)[wiring.outputs]
+    scalars: dict[Symbol, Scalar] = {Y: own.to(torch.float64)}
     arrays: dict[IndexedBase, Tensor] = {}
     for argument, places in wiring.places.items():
         source = output if argument == "output" else argument_value(arguments, argument)
@@ -429,7 +450,7 @@ def _numbers(rule: OpRule, wiring: Wiring, arguments: Arguments, output: Tensor)
             scalars[letter] = number
     if N not in scalars and arrays:
         scalars[N] = float(next(iter(arrays.values())).shape[1])
-    return Numbers(scalars, arrays, output.numel())
+    return Numbers(scalars, arrays, own.numel())
 
 
 def _gathered(elements: Tensor, places: Tensor, fill: float) -> Tensor:

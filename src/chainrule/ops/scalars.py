@@ -46,7 +46,7 @@ def scalar_formula(rule: OpRule, wiring: Wiring, element: int, name: Name) -> Ex
 
     Args:
         rule: the rule, as `chosen` for the arguments.
-        wiring: as `rule.wiring` returns it.
+        wiring: as `rule.wiring` returns it, of all outputs or of some with this one among them.
         element: the flat number of the output element.
         name: from an argument and a flat element number to what shall stand for it, such as a symbol.
     """
@@ -63,14 +63,14 @@ def scalar_derivatives(rule: OpRule, wiring: Wiring, element: int, name: Name, a
 
     Args:
         rule: the rule, as `chosen` for the arguments.
-        wiring: as `rule.wiring` returns it.
+        wiring: as `rule.wiring` returns it, of all outputs or of some with this one among them.
         element: the flat number of the output element.
         name: from an argument, or "output", and a flat element number to what shall stand for it.
         argument: such as "weight".
     """
     letters, derivative = rule.local_derivative(argument)
     writer = _Writer(rule, wiring, element, name)
-    places = wiring.places[argument][element]
+    places = wiring.places[argument][wiring.row(element)]
     result: dict[int, Expr] = {}
     for numbers in _positions(tuple(places.shape)):
         place = int(places[numbers])
@@ -90,6 +90,7 @@ def _positions(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
 class _Writer:
     def __init__(self, rule: OpRule, wiring: Wiring, element: int, name: Name) -> None:
         self.wiring, self.element, self.name = wiring, element, name
+        self.row = wiring.row(element)
         self.arguments: dict[Any, str] = {
             slot.base if isinstance(slot, Indexed) else slot: argument for argument, slot in rule.slots.items()
         }
@@ -118,10 +119,10 @@ class _Writer:
             return at[symbol]
         if symbol in self.wiring.numbers:
             number = self.wiring.numbers[symbol]
-            return _exact(number[self.element] if isinstance(number, Tensor) else number)
+            return _exact(number[self.row] if isinstance(number, Tensor) else number)
         argument = self.arguments.get(symbol)
         if argument is not None and argument in self.wiring.places:
-            return self._element(argument, int(self.wiring.places[argument][self.element]))
+            return self._element(argument, int(self.wiring.places[argument][self.row]))
         if symbol == Y:
             return self.name("output", self.element)
         if symbol == N:
@@ -137,9 +138,9 @@ class _Writer:
         if indexed.base in self.wiring.numbers:
             number = self.wiring.numbers[indexed.base]
             assert isinstance(number, Tensor)  # noqa: S101  # a letter with brackets stands for several
-            return _exact(number[(self.element, *indices)])
+            return _exact(number[(self.row, *indices)])
         argument = self.arguments[indexed.base]
-        return self._element(argument, int(self.wiring.places[argument][(self.element, *indices)]))
+        return self._element(argument, int(self.wiring.places[argument][(self.row, *indices)]))
 
     def _size(self, body: Expr, letter: Symbol) -> int:
         for indexed in body.atoms(Indexed):
