@@ -145,3 +145,38 @@ def test_a_closed_pipe_shows_no_traceback(tmp_path: Path) -> None:
     done = subprocess.run(["bash", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout.startswith("Activations")
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("first", "said"),
+    [
+        ("train", "Interrupted. A run that had begun goes on with --resume and its folder.\n"),
+        ("record", "Interrupted.\n"),
+        ("verify", "Interrupted.\n"),
+    ],
+)
+def test_only_a_run_goes_on_after_an_interruption(
+    command: Command, monkeypatch: pytest.MonkeyPatch, first: str, said: str
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("chainrule.cli.app._run", interrupt)
+    shown = command(first)
+    assert (shown.code, shown.err) == (130, said)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
+def test_a_full_disk_is_an_error_and_no_traceback(tmp_path: Path) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "chainrule", "examples"],
+            cwd=tmp_path,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert done.stderr.decode() == (
+        "error: The result cannot be written to standard output.\n  found: No space left on device\n"
+    )

@@ -95,6 +95,12 @@ error: There is no such step.
   found:    step -1
   expected: 0 or more; 0 is the first
 """,
+    "record --depth -1": """\
+error: Modules are opened down to a level.
+  where:    --depth
+  found:    -1
+  expected: 0 or more; 0 leaves all of them folded
+""",
     "record --keep everything": None,
     "record nonesuch": None,
     "record gone.safetensors": None,
@@ -115,3 +121,30 @@ def test_what_cannot_be_done_is_said_and_ends_with_2(command: Command, line: str
     expected = ERRORS[line]
     if expected is not None:
         assert shown.err == expected
+
+
+def test_a_saved_trace_is_known_by_what_it_holds(command: Command) -> None:
+    assert command("record", "-o", "step.safetensors").code == 0
+    Path("step.safetensors").rename("noext")
+    assert command("record", "noext").out.startswith("One step of ")
+    assert command("explain", "noext", "output.weight", "0,0").out.startswith("∂L/∂output.weight[0, 0] = ")
+    assert command("why", "noext").code == 0
+
+
+@pytest.mark.parametrize("line", ["verify step.pt", "train step.pt", "verify gone.safetensors"])
+def test_a_saved_trace_is_no_task(command: Command, line: str) -> None:
+    command("record", "-o", "step.safetensors")
+    Path("step.safetensors").rename("step.pt")
+    what, source = line.split()
+    shown = command(what, source)
+    assert (shown.code, shown.out) == (2, "")
+    assert (
+        shown.err
+        == f"""\
+error: A saved trace has no model to run.
+  found:    {source}
+  expected: a task: a TOML file, or the name of a built-in example
+Give `chainrule {what}` the task that the trace was recorded from; `chainrule record`, `explain` and `why` read saved \
+traces.
+"""
+    )

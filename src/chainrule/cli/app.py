@@ -1,5 +1,6 @@
 """The command table. Commands import what they need when they run, so that --help never waits for torch."""
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -107,7 +108,7 @@ def record(
     page: Path | None = None,
     graph: Path | None = None,
     parquet: Path | None = None,
-    module: str = "",
+    module: Annotated[str, Parameter(show_default=False)] = "",
     depth: int | None = None,
     json: Flag = False,
     changes: Changes = None,
@@ -356,6 +357,9 @@ def print_version() -> int:
     return DONE
 
 
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG})  # what a disk says that takes no more
+
+
 def launch(tokens: Sequence[str]) -> int:
     """Run a command line and return its exit code; an error of chainrule is printed, not traced."""
     if list(tokens) in (["--version"], ["-V"]):
@@ -366,7 +370,8 @@ def launch(tokens: Sequence[str]) -> int:
     except ChainruleError as error:
         return _fail(error, is_json)
     except KeyboardInterrupt:
-        print("Interrupted. A run that had begun goes on with --resume and its folder.", file=sys.stderr)  # noqa: T201
+        goes_on = " A run that had begun goes on with --resume and its folder." if "train" in tokens[:1] else ""
+        print(f"Interrupted.{goes_on}", file=sys.stderr)  # noqa: T201
         return INTERRUPTED
 
 
@@ -401,6 +406,19 @@ def main() -> None:
         code = launch(sys.argv[1:])
         sys.stdout.flush()
     except BrokenPipeError:  # `chainrule ... | head` closed the pipe: nothing more to say
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         code = DONE
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        _discard_output()
+        print(  # noqa: T201
+            f"error: The result cannot be written to standard output.\n  found: {error.strerror}", file=sys.stderr
+        )
+        code = UNUSABLE
     sys.exit(code)
+
+
+def _discard_output() -> None:
+    """Send what is still to be printed nowhere, so that Python does not complain of it when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

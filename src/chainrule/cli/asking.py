@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
-from pathlib import Path
 from sys import stderr, stdout
 
 from rich.console import Console
 
 from chainrule.cli.exit_codes import DONE, WRONG
 from chainrule.cli.json_output import print_json
+from chainrule.cli.sources import is_trace
 from chainrule.errors import TaskError
 from chainrule.queries import Question, why
 from chainrule.render.terminal import print_document
@@ -17,8 +17,6 @@ from chainrule.reports.answer import answer_document
 from chainrule.tasks import load_task
 from chainrule.trace import Trace
 from chainrule.training.recorded_step import record_step
-
-_TRACE_SUFFIX = ".safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +45,7 @@ def run_asking(source: str, changes: Mapping[str, str], step: int | None, asked:
 
 
 def _trace(source: str, changes: Mapping[str, str], step: int | None, is_json: bool) -> Trace:
-    if Path(source).suffix == _TRACE_SUFFIX:
+    if is_trace(source):
         given = ["--step"] * (step is not None) + [f"--{key}" for key in changes]
         if given:
             raise TaskError(

@@ -11,9 +11,10 @@ from rich.text import Text
 
 from chainrule.cli.exit_codes import DONE
 from chainrule.cli.json_output import print_json
+from chainrule.cli.sources import TRACE_SUFFIX, is_trace
 from chainrule.cli.training import DEFAULT_TASK
 from chainrule.documents import Document, Fold
-from chainrule.errors import OutputError, TaskError
+from chainrule.errors import ChainruleError, OutputError, TaskError
 from chainrule.files import write_atomically
 from chainrule.render.graph_picture import graph_svg
 from chainrule.render.page import page_html
@@ -25,8 +26,6 @@ from chainrule.reports.trace_tree import check_module
 from chainrule.tasks import load_task
 from chainrule.trace import Keep, Trace
 from chainrule.training.recorded_step import record_step
-
-_TRACE_SUFFIX = ".safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +71,13 @@ def run_recording(
         ChainruleError: the task or the file cannot be used, or a file cannot be written.
     """
     _check_suffixes(files)
+    if view.depth is not None and view.depth < 0:
+        raise ChainruleError(
+            what="Modules are opened down to a level.",
+            where="--depth",
+            found=str(view.depth),
+            expected="0 or more; 0 leaves all of them folded",
+        )
     trace = _trace(source, changes, recording, view.json)
     check_module(trace, view.module)
     written = _write(trace, files, view)
@@ -98,7 +104,7 @@ def _how_to_see(source: str | None) -> str:
 
 
 def _trace(source: str | None, changes: Mapping[str, str], recording: Recording, is_json: bool) -> Trace:
-    if source is not None and _is_trace(source):
+    if source is not None and is_trace(source):
         given = ["--step"] * (recording.step is not None) + ["--keep"] * (recording.keep is not None)
         given += [f"--{key}" for key in changes]
         if given:
@@ -114,13 +120,9 @@ def _trace(source: str | None, changes: Mapping[str, str], recording: Recording,
         return record_step(task, recording.step or 0, recording.keep or "values")
 
 
-def _is_trace(source: str) -> bool:
-    return Path(source).suffix == _TRACE_SUFFIX
-
-
 def _check_suffixes(files: Files) -> None:
     wanted = (
-        (files.trace, _TRACE_SUFFIX, "--output", "A trace"),
+        (files.trace, TRACE_SUFFIX, "--output", "A trace"),
         (files.page, ".html", "--page", "A page"),
         (files.graph, ".svg", "--graph", "A graph"),
         (files.parquet, ".parquet", "--parquet", "A table"),

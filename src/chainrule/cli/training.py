@@ -15,6 +15,7 @@ from rich.text import Text
 from chainrule.cli.exit_codes import DONE, INTERRUPTED, WRONG
 from chainrule.cli.json_output import print_json
 from chainrule.cli.reporter import TerminalReporter
+from chainrule.cli.sources import refuse_trace
 from chainrule.documents import Document
 from chainrule.errors import MissingExtraError, TaskError
 from chainrule.files import write_atomically
@@ -55,6 +56,7 @@ def run_training(
     Raises:
         ChainruleError: the task, its data or the folders cannot be used.
     """
+    refuse_trace(source, "train")
     output, resume = folders
     is_first_try = source is None and resume is None and not flags.quiet
     is_main = os.environ.get("RANK", "0") == "0"

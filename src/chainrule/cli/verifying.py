@@ -8,6 +8,7 @@ from rich.console import Console
 
 from chainrule.cli.exit_codes import DONE, WRONG
 from chainrule.cli.json_output import print_json
+from chainrule.cli.sources import refuse_trace
 from chainrule.cli.training import DEFAULT_TASK
 from chainrule.errors import ChainruleError
 from chainrule.render.terminal import print_document
@@ -32,6 +33,7 @@ def run_verification(task: str | None, changes: Mapping[str, str], step: int, en
     """
     if entries < 1:
         raise ChainruleError(what="At least one entry is verified.", where="--entries", found=str(entries))
+    refuse_trace(task, "verify")
     read = load_task(DEFAULT_TASK if task is None else task, changes)
     # What a user's module prints must not stand before the JSON.
     with redirect_stdout(stderr if is_json else stdout):
