@@ -1,5 +1,6 @@
 """Steps with one fault each, whose cause is known, and their healthy twins."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -72,6 +73,39 @@ class Recurrent(nn.Module):
         h = torch.zeros(x.shape[0], 8)
         for t in range(x.shape[1]):
             h = self.i(x[:, t]) + self.h(h)
+        return self.o(h)
+
+
+class Sequence(nn.Module):
+    """A recurrent network of PyTorch's own, and its last state."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.rnn = nn.LSTM(3, 8, batch_first=True)
+        self.o = nn.Linear(8, 1)
+        with torch.no_grad():
+            self.rnn.weight_hh_l0 *= factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        states: Tensor = self.rnn(0.01 * x)[0]
+        return self.o(states[:, -1])
+
+
+class Shared(nn.Module):
+    """A recurrence over ReLU: a unit that is silent at one step is not so at all."""
+
+    def __init__(self, bias: float) -> None:
+        super().__init__()
+        self.i = nn.Linear(3, 8)
+        self.h = nn.Linear(8, 8)
+        self.o = nn.Linear(8, 1)
+        with torch.no_grad():
+            self.i.bias[2] += bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = torch.zeros(x.shape[0], 8)
+        for t in range(x.shape[1]):
+            h = torch.relu(self.i(x[:, t]) + self.h(h))
         return self.o(h)
 
 
@@ -209,6 +243,10 @@ def small_half(scale: float) -> Callable[[], Trace]:
     return run
 
 
+def far(y: Tensor, t: Tensor) -> Tensor:
+    return functional.mse_loss(y, t * 1e6)
+
+
 def frozen() -> Trace:
     torch.manual_seed(0)
     model = Net(torch.tanh, same)
@@ -237,6 +275,23 @@ def normed(gamma: float) -> Callable[[], Trace]:
         return model
 
     return step_of(build)
+
+
+def no_layer(model: Net) -> None:
+    model.fc1.weight.zero_()
+    model.fc1.bias.zero_()
+
+
+def one_logit(model: Step) -> Callable[[], Trace]:
+    return take(
+        end=lambda z: model(z[:, :1]), loss=lambda p, t: functional.binary_cross_entropy(p, (t[:, :1] > 0) * 1.0)
+    )
+
+
+def copied(h: Tensor) -> Tensor:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PyTorch warns of this itself
+        return torch.tensor(h)
 
 
 def dropped(chance: float) -> Callable[[], Trace]:
@@ -348,6 +403,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault("hardtanh outside", "saturated", "hardtanh", "", take(lambda h: functional.hardtanh(h + 9)), take()),
     Fault("clamp outside", "saturated", "clamp", "", take(lambda h: (h + 9).clamp(-1, 1)), take()),
     Fault("detached branch", "detached", "detach", "", take(lambda h: h.detach()), take()),
+    Fault("torch.tensor of a tensor", "detached", "tensor", "", take(copied), take(lambda h: torch.stack(list(h)))),
+    Fault("a parameter made in forward", "detached", "linear", "fc2", take(nn.Parameter), take()),
     Fault("no_grad block", "no-grad", "tanh", "", take(without_gradient), take()),
     Fault(".data", "detached", "data", "", take(lambda h: h.data), take()),
     Fault(
@@ -397,6 +454,31 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault("requires_grad False", "frozen", "", "", frozen, take()),
     Fault("γ of a norm is 0", "zero-weights", "layer_norm", "norm", normed(0.0), normed(1.0)),
+    Fault("layer below is 0", "zero-weights", "relu", "", take(torch.relu, change=no_layer), take(torch.relu)),
+    Fault(
+        "softmax of one logit",
+        "single-entry",
+        "softmax",
+        "",
+        one_logit(lambda z: torch.softmax(z, -1)),
+        one_logit(torch.sigmoid),
+    ),
+    Fault(
+        "one class",
+        "single-entry",
+        "cross_entropy",
+        "",
+        take(end=lambda z: z[:, :1], loss=lambda z, t: functional.cross_entropy(z, classes(t) * 0)),
+        take(loss=lambda z, t: functional.cross_entropy(z, classes(t))),
+    ),
+    Fault(
+        "dead unit of a recurrence",
+        "dead-units",
+        "relu",
+        "",
+        step_of(lambda: Shared(-60.0), (8, 20, 3), 1),
+        step_of(lambda: Shared(0.0), (8, 20, 3), 1),
+    ),
     Fault("layer above is 0", "zero-weights", "linear", "fc2", take(change=zero_head), take()),
     Fault("dropout of everything", "dropped", "dropout", "", dropped(1.0), dropped(0.5)),
     Fault(
@@ -547,6 +629,14 @@ FAULTS: tuple[Fault, ...] = (
         step_of(lambda: Recurrent(0.9), (2, 30, 3), 1),
     ),
     Fault(
+        "exploding LSTM",
+        "exploding",
+        "lstm",
+        "rnn",
+        step_of(lambda: Sequence(60.0), (8, 60, 3), 1),
+        step_of(lambda: Sequence(1.0), (8, 60, 3), 1),
+    ),
+    Fault(
         "exploding depth",
         "exploding",
         "linear",
@@ -563,5 +653,5 @@ FAULTS: tuple[Fault, ...] = (
         step_of(lambda: Stack(14, nn.Tanh, 1.2), (16, 8)),
     ),
     Fault("inputs too large", "large-input", "linear", "fc1", take(same, inputs=lambda x: x * 1e6), take(same)),
-    Fault("targets too large", "large-error", "mse_loss", "", take(targets=lambda t: t * 1e6), take()),
+    Fault("targets too large", "large-error", "mse_loss", "", take(loss=far), take()),
 )

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from chainrule.errors import UnknownNameError
+from chainrule.errors import ChainruleError, UnknownNameError
 from chainrule.queries import why
-from chainrule.queries.asking import check_question
+from chainrule.queries.asking import check_arguments, check_question
 from chainrule.recorder import record
 from chainrule.trace import Trace
 
@@ -74,6 +74,26 @@ def test_a_question_that_there_is_not_is_refused() -> None:
         check_question("hugh")
     assert str(caught.value) == (
         "There is no question 'hugh'.\n  found:    hugh\n  expected: one of huge, nan, zero\nDid you mean 'huge'?"
+    )
+
+
+@pytest.mark.parametrize("name", [3.5, [], True])
+def test_what_is_no_name_is_refused(name: object) -> None:
+    with pytest.raises(ChainruleError) as caught:
+        check_arguments(HEALTHY(), name)
+    assert str(caught.value) == (
+        "why takes the name of a value of the trace.\n"
+        f"  found:    an object of class {type(name).__name__}\n"
+        '  expected: a name such as "fc1.weight", a number such as 7 or "%7", a Value, or nothing for the whole step'
+    )
+
+
+def test_what_is_no_trace_is_refused() -> None:
+    with pytest.raises(ChainruleError) as caught:
+        check_arguments(nn.Linear(2, 3), None)
+    assert str(caught.value) == (
+        "why explains a recorded step.\n  found:    an object of class Linear\n  expected: a Trace\n"
+        "Record a step first: trace = chainrule.record(model, loss_fn, inputs, targets)."
     )
 
 

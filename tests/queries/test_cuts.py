@@ -110,3 +110,53 @@ def test_a_recording_without_a_backward_pass_says_so() -> None:
     answer = why(recorder.trace)
     assert answer.findings == ()
     assert answer.limits == ("No backward pass was recorded, so there are no gradients to ask about.",)
+
+
+def test_an_input_that_nobody_asked_about_is_a_note() -> None:
+    trace = take()()
+    for name in ("input", "target"):
+        finding = only(trace, name)
+        assert (finding.code, finding.severity) == ("not-followed", "note")
+        assert finding.claim == f"{name} gets no gradient: requires_grad is False, so autograd did not follow it."
+    whole = take(loss=functional.cross_entropy, targets=lambda t: t.argmax(1))()
+    assert only(whole, "target").claim == "target gets no gradient: whole numbers have no gradient."
+
+
+class Target(nn.Module):
+    """A network, and its copy that is only looked at."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3))
+        self.copy = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.no_grad():
+            goal = self.copy(x)
+        return self.net(x) - goal
+
+
+def test_a_network_that_runs_without_gradients_as_a_whole_is_one_note() -> None:
+    torch.manual_seed(0)
+    finding = only(record(Target(), functional.mse_loss, *batch()))
+    assert (finding.code, finding.severity) == ("no-grad", "note")
+    assert finding.claim.startswith(
+        "copy.0.weight, copy.0.bias, copy.2.weight and copy.2.bias get no gradient: linear in copy.0 ("
+    )
+
+
+def test_a_block_without_gradients_on_the_way_is_one_warning() -> None:
+    class Blocked(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b, self.c = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            h = self.a(x)
+            with torch.no_grad():
+                h = torch.tanh(self.b(torch.tanh(h)))
+            return self.c(h)
+
+    torch.manual_seed(0)
+    findings = why(record(Blocked(), functional.mse_loss, *batch())).findings
+    assert [(one.code, one.severity, one.evidence["values"]) for one in findings] == [("no-grad", "warning", 4)]

@@ -11,7 +11,7 @@ from chainrule.queries.measured import Measured
 from chainrule.recorder import record
 from chainrule.trace import Trace
 
-from .faults import Recurrent, Stack, step_of
+from .faults import Recurrent, Sequence, Stack, step_of
 
 STEPS = {
     "recurrence": step_of(lambda: Recurrent(1.5), (2, 9, 3), 1),
@@ -88,3 +88,12 @@ def test_vanishing_depth_says_how_often_and_by_how_much() -> None:
     assert (finding.code, finding.evidence["op"], finding.evidence["times"]) == ("vanishing", "sigmoid", 14)
     assert finding.evidence["gain"] == pytest.approx(0.24, abs=0.02)
     assert "slope of a sigmoid is at most ¼" in finding.remedy
+
+
+def test_a_recurrent_network_explodes_through_its_recurrent_weights() -> None:
+    trace = step_of(lambda: Sequence(60.0), (8, 60, 3), 1)()
+    (finding,) = why(trace).findings
+    assert (finding.code, finding.evidence["op"]) == ("exploding", "lstm")
+    assert float(finding.evidence["spectral norm of rnn.weight_hh_l0"]) > 20.0
+    assert "clip_grad_norm_" in finding.remedy
+    assert "multiplies by its recurrent weights at every step" in finding.claim

@@ -7,7 +7,7 @@ from chainrule.queries import why
 from chainrule.recorder import record
 from chainrule.trace import Trace
 
-from .faults import Net, batch, take
+from .faults import Net, Shared, batch, step_of, take
 
 
 def off(units: tuple[int, ...], by: float) -> object:
@@ -95,5 +95,58 @@ def test_single_units_are_not_known_of_statistics() -> None:
     assert answer.findings == ()
     assert answer.limits == (
         "This trace keeps statistics: which element, which sample and which unit it is, and whether it is NaN or "
-        'infinite, is known with keep="values" (and a byte budget that holds them).',
+        'infinite, is known with keep="values" (and a byte budget that holds them). Single dead '
+        "units are not looked at.",
     )
+
+
+def test_a_recurrence_has_one_finding_with_the_layers_that_feed_its_activation() -> None:
+    (finding,) = why(step_of(lambda: Shared(-60.0), (8, 20, 3), 1)()).findings
+    assert finding.claim.startswith("1 of 8 units of i and h is dead on all 8 samples (unit 2): relu (")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_unit_that_is_silent_at_some_steps_only_is_not_dead(seed: int) -> None:
+    torch.manual_seed(seed)
+    trace = record(Shared(0.0), functional.mse_loss, torch.randn(8, 20, 3), torch.randn(8, 1))
+    rows = trace.value("h.weight").adjoint
+    assert isinstance(rows, Tensor)
+    silent = (~rows.any(1)).nonzero().flatten().tolist()
+    named = [one.evidence["units"] for one in why(trace).findings]
+    assert len(silent) < 2
+    assert named == [f"unit {unit}" for unit in silent]
+
+
+def test_a_layer_that_is_called_twice_is_dead_only_where_both_calls_are() -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a = nn.Linear(4, 4)
+            with torch.no_grad():
+                self.a.bias[:2] = -60.0
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.relu(self.a(x)) + torch.relu(self.a(x) + torch.tensor([0.0, 90.0, 0.0, 0.0]))
+
+    torch.manual_seed(0)
+    (finding,) = why(record(Twice(), functional.mse_loss, torch.randn(16, 4), torch.randn(16, 4))).findings
+    assert finding.evidence["units"] == "unit 0"
+
+
+def test_a_unit_that_is_awake_where_nothing_comes_back_is_not_dead() -> None:
+    model = nn.Sequential(nn.Linear(2, 2, bias=False), nn.ReLU(), nn.Linear(2, 2, bias=False))
+    with torch.no_grad():
+        model[0].weight.copy_(torch.tensor([[1.0, -1.0], [-1.0, 1.0]]))
+        model[2].weight.copy_(torch.tensor([[20.0, 0.1], [0.0, -0.2]]))
+    inputs = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0], [0.0, 1.0]])
+    trace = record(model, functional.cross_entropy, inputs, torch.tensor([0, 1, 0, 1]))
+    rows = trace.value("0.weight").adjoint
+    assert isinstance(rows, Tensor)
+    assert float(rows[0].norm()) < 1e-7 < float(rows[1].norm())
+    assert why(trace).findings == ()
+
+
+def test_one_sample_says_nothing_about_units() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 32), nn.ReLU(), nn.Linear(32, 3))
+    assert why(record(model, functional.mse_loss, torch.randn(1, 4), torch.randn(1, 3))).findings == ()

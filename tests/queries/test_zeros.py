@@ -98,3 +98,18 @@ def test_small_gradients_of_a_small_loss_are_what_is_wanted() -> None:
     x, _ = batch()
     trace = record(model, functional.mse_loss, x, model(x).detach() + 1e-3)
     assert codes(trace) == [("saturated", "note")]
+
+
+def test_a_bias_before_a_normalisation_has_no_effect_at_two_calls_either() -> None:
+    class Twin(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.norm, self.o = nn.Linear(4, 6), nn.BatchNorm1d(6), nn.Linear(6, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return sum(self.o(torch.tanh(self.norm(self.a(one)))) for one in (x, x + 0.1))  # type: ignore[return-value]
+
+    torch.manual_seed(0)
+    findings = why(record(Twin(), functional.mse_loss, torch.randn(32, 4), torch.randn(32, 3))).findings
+    assert [(one.code, one.severity) for one in findings] == [("no-effect", "note")]
+    assert findings[0].claim.startswith("a.bias has no effect on the loss: ")

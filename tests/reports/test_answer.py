@@ -25,7 +25,7 @@ def test_a_finding_has_its_claim_its_place_its_numbers_and_what_to_try() -> None
     assert prose == Prose("Five ops were looked at.")
     assert claim == Callout("error", "All is dead.")
     assert isinstance(table, Table)
-    assert table.rows == (("finding", "dead-units"), ("where", "op 2: relu"), ("norm", 0.5))
+    assert table.rows == (("finding", "dead-units"), ("where", "op 2: relu"), ("norm of the gradient", 0.5))
     assert remedy == Prose("What to try: Wake it.")
 
 

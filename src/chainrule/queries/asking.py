@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, final
 
 from chainrule.documents import Shown
-from chainrule.errors import UnknownNameError
+from chainrule.errors import ChainruleError, UnknownNameError
 from chainrule.findings import Finding
 from chainrule.queries.cuts import explain_gaps, unused_parameters
 from chainrule.queries.growth import (
@@ -20,6 +20,7 @@ from chainrule.queries.measured import Measured, Size
 from chainrule.queries.not_finite import explain_not_finite, is_not_finite
 from chainrule.queries.saying import name_of
 from chainrule.queries.units import explain_inputs, explain_units
+from chainrule.queries.updating import explain_updates
 from chainrule.queries.zeros import (
     cancelling_op,
     cancelling_parameters,
@@ -90,8 +91,10 @@ def why(trace: Trace, name: str | int | Value | None = None, *, question: Questi
 
     Raises:
         UnknownNameError: there is no such value or question.
+        ChainruleError: what was given is no trace, or no name.
     """
     check_question(question)
+    check_arguments(trace, name)
     measured = Measured(trace)
     if name is None:
         return _about_step(measured, question)
@@ -112,6 +115,27 @@ def check_question(question: object) -> None:
         raise UnknownNameError.unknown_name("question", str(question), _QUESTIONS)
 
 
+def check_arguments(trace: object, name: object) -> None:
+    """Refuse what `why` cannot be asked about.
+
+    Raises:
+        ChainruleError: it is no trace, or no name of a value.
+    """
+    if not isinstance(trace, Trace):
+        raise ChainruleError(
+            what="why explains a recorded step.",
+            found=f"an object of class {type(trace).__name__}",
+            expected="a Trace",
+            next_step="Record a step first: trace = chainrule.record(model, loss_fn, inputs, targets).",
+        )
+    if name is not None and (isinstance(name, bool) or not isinstance(name, str | int | Value)):
+        raise ChainruleError(
+            what="why takes the name of a value of the trace.",
+            found=f"an object of class {type(name).__name__}",
+            expected='a name such as "fc1.weight", a number such as 7 or "%7", a Value, or nothing for the whole step',
+        )
+
+
 def _about_step(measured: Measured, question: Question | None) -> Answer:
     findings: list[Finding] = []
     if question in (None, "nan"):
@@ -121,6 +145,8 @@ def _about_step(measured: Measured, question: Question | None) -> Answer:
         findings += _zeros(measured, huge)
     if question == "huge" or (question is None and not any(one.severity == "error" for one in findings)):
         findings += explain_growth(measured, huge)
+    if question is None:
+        findings += explain_updates(measured)
     asked = {
         None: "Is anything wrong with this step?",
         "nan": "Is anything in this step not finite?",
@@ -210,6 +236,9 @@ def _sorted(findings: Sequence[Finding]) -> tuple[Finding, ...]:
 
 def _step_summary(measured: Measured) -> str:
     trace = measured.trace
+    if "opened" in trace.about:
+        text = f"This is the inside of {trace.about['opened']}: {len(measured.computing_ops)} ops were looked at"
+        return text + ("." if trace.loss is None else "; the loss is among them.")
     loss = measured.loss_number
     with_gradient = sum(1 for value in measured.parameters if value.adjoint is not None)
     text = f"{len(measured.computing_ops)} ops and {len(trace.parameters)} parameters were looked at, "
@@ -230,8 +259,14 @@ def _limits(measured: Measured) -> tuple[str, ...]:
     if trace.keep == "statistics" or trace.left_out is not None:
         limits.append(
             "This trace keeps statistics: which element, which sample and which unit it is, and whether it is NaN or "
-            'infinite, is known with keep="values" (and a byte budget that holds them).'
+            'infinite, is known with keep="values" (and a byte budget that holds them). Single dead '
+            "units are not looked at."
         )
-    if trace.loss is None:
+    if trace.loss is None and "opened" in trace.about:
+        limits.append(
+            "The loss lies outside of this op: ask the trace of the whole step which gradients are zero, missing or "
+            "huge."
+        )
+    elif trace.loss is None:
         limits.append("No backward pass was recorded, so there are no gradients to ask about.")
     return tuple(limits)

@@ -9,8 +9,8 @@ import torch
 from chainrule.ops import OpRule, Silencer, argument_name, bind, rule_of
 from chainrule.queries.again import pull_back
 from chainrule.queries.measured import Measured
-from chainrule.queries.recorded import RunAgainError, is_smooth
-from chainrule.queries.saying import Evidence, Severity, call_of, name_of, number
+from chainrule.queries.recorded import MISFITS, RunAgainError, does_not_fit, is_smooth
+from chainrule.queries.saying import Evidence, Severity, call_of, name_of, names, number
 from chainrule.shapes import Tensor
 from chainrule.trace import Op, Use, Value, ValueRef, walk
 
@@ -19,7 +19,9 @@ _RECTIFIERS = frozenset(
     {"relu", "relu6", "threshold", "elu", "celu", "selu", "gelu", "silu", "mish", "hardswish", "softplus", "prelu"}
 )
 _BOUNDED = frozenset({"sigmoid", "tanh", "softmax", "softmin", "log_softmax", "hardsigmoid", "hardtanh", "softsign"})
+_ELEMENTWISE = _RECTIFIERS | {"sigmoid", "tanh", "hardsigmoid", "hardtanh", "softsign"}
 _RECURRENT = frozenset({"lstm", "gru", "rnn_tanh", "rnn_relu"})
+_SOFTMAX = frozenset({"softmax", "softmin", "log_softmax"})
 _DROPOUTS = frozenset({"dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout"})
 _PRODUCTS = frozenset(
     {
@@ -101,6 +103,7 @@ _REMEDIES = {
     "slope is nowhere 0.",
     "saturated": "Make its input smaller: normalise what comes in, initialise by xavier_normal_ with the gain of the "
     "activation, or use an activation that does not saturate.",
+    "single-entry": "For one logit use sigmoid, or BCEWithLogitsLoss without it; else check dim.",
     "dropped": "Lower the probability of dropout below 1, or switch it off.",
     "masked": "Look at the mask: it lets none of these values through.",
     "not-selected": "Nothing is wrong if another batch selects it; otherwise look at what chooses.",
@@ -152,7 +155,16 @@ def cause_of(measured: Measured, op: Op, use: Use, *, is_exact: bool) -> Cause:
         is_exact: whether it gets exactly zero.
     """
     plain = op.name.rstrip("_")
-    for find in (_lost_precision, _of_own_function, _of_dropout, _of_loss, _of_factor, _of_rule, _of_numbers):
+    for find in (
+        _lost_precision,
+        _of_single_entry,
+        _of_own_function,
+        _of_dropout,
+        _of_loss,
+        _of_factor,
+        _of_rule,
+        _of_numbers,
+    ):
         cause = find(measured, op, use, plain, is_exact)
         if cause is not None:
             return cause
@@ -161,7 +173,7 @@ def cause_of(measured: Measured, op: Op, use: Use, *, is_exact: bool) -> Cause:
 
 
 def cause_of_units(measured: Measured, op: Op, use: Use, axis: int, units: Sequence[int]) -> Cause:
-    """Return why an op sends nothing back to some units of its input; `axis` is the units' own."""
+    """Return why an op sends nothing back to some units of its input, which `stopped_units` has returned."""
     value, plain = measured.trace.values[use.value], op.name.rstrip("_")
     places = torch.tensor(units)
     if isinstance(value.data, Tensor) and bool(
@@ -185,9 +197,30 @@ def cause_of_units(measured: Measured, op: Op, use: Use, axis: int, units: Seque
     return Cause(code, "its local derivative is zero at these values, or next to zero", "warning")
 
 
+def stopped_units(measured: Measured, op: Op, use: Use, axis: int, units: Sequence[int]) -> tuple[int, ...]:
+    """Return those of some units that an op stops, whatever comes back to it.
+
+    An activation that is not flat everywhere has not stopped a unit, though nothing may come back where it is steep.
+    `axis` is the units' own.
+    """
+    if op.name.rstrip("_") not in _ELEMENTWISE:
+        return tuple(units)
+    masks = silencing(measured, op, use, FLAT)
+    if not masks:
+        return tuple(units)
+    flat = torch.stack([mask for _, mask in masks]).any(0)
+    flat = flat.movedim(axis, 0).reshape(flat.shape[axis], -1).all(1)
+    return tuple(unit for unit in units if bool(flat[unit]))
+
+
 def is_bounded(name: str) -> bool:
     """Whether an op is an activation that can saturate."""
     return name.rstrip("_") in _BOUNDED or name.rstrip("_") in _RECTIFIERS or name.startswith("clamp")
+
+
+def is_recurrent(name: str) -> bool:
+    """Whether an op is a whole recurrent network."""
+    return name in _RECURRENT
 
 
 def bound_arguments(measured: Measured, op: Op) -> dict[str, Any] | None:
@@ -209,8 +242,13 @@ def silencing(measured: Measured, op: Op, use: Use, threshold: float = 0.0) -> l
     if arguments is None or not isinstance(output, Tensor):
         return []
     name = argument_name(op, use.place)
-    silencers = [one for one in rule.chosen(arguments).silencers or rule.silencers if one.argument == name]
-    return [(one, one.mask(arguments, output, threshold)) for one in silencers]
+    try:
+        silencers = [one for one in rule.chosen(arguments).silencers or rule.silencers if one.argument == name]
+        return [(one, one.mask(arguments, output, threshold)) for one in silencers]
+    except MISFITS as error:
+        if op.run is not None:
+            raise
+        raise does_not_fit(op, error) from error
 
 
 # -- one after the other, the surest first
@@ -250,6 +288,25 @@ def _of_own_function(measured: Measured, op: Op, use: Use, plain: str, is_exact:
     if not op.opaque or op.name == "view again":
         return None
     return Cause("custom-backward", "its backward, which is written by hand, returns zeros")
+
+
+def _of_single_entry(measured: Measured, op: Op, use: Use, plain: str, is_exact: bool) -> Cause | None:
+    """Softmax over a dimension of size 1."""
+    shape = measured.trace.values[use.value].shape
+    if use.place not in ((0,), ("input",)) or not shape:
+        return None
+    if plain in _SOFTMAX:
+        given = op.keywords.get("dim", op.arguments[1] if len(op.arguments) > 1 else None)
+        implicit = 0 if len(shape) in (1, 3) else 1  # what PyTorch takes where dim is not given
+        dim = given if isinstance(given, int) else implicit
+        if -len(shape) <= dim < len(shape) and shape[dim] == 1:
+            words = f"each row has one entry (dim {dim} of its input {list(shape)} has size 1), so {plain} is "
+            words += f"{0 if plain.startswith('log') else 1} whatever the entry is"
+            return Cause("single-entry", words, "error", {"dim": dim})
+    if plain == "cross_entropy" and (shape[1] if len(shape) > 1 else shape[0]) == 1:
+        words = f"there is one class (its input is {list(shape)}), whose probability is 1 whatever the logit is"
+        return Cause("single-entry", words)
+    return None
 
 
 def _of_dropout(measured: Measured, op: Op, use: Use, plain: str, is_exact: bool) -> Cause | None:
@@ -335,6 +392,7 @@ def _other_factors(measured: Measured, op: Op, use: Use) -> list[Value]:
 
 def _of_rule(measured: Measured, op: Op, use: Use, plain: str, is_exact: bool) -> Cause | None:
     value = measured.trace.values[use.value]
+    zeros = _of_zeros(measured, value) if plain in _RECTIFIERS else None
     for silencer, mask in silencing(measured, op, use, 0.0 if is_exact else FLAT):
         share = _explained(measured, op, value, mask)
         if share >= (1.0 if is_exact else 0.5):
@@ -343,8 +401,24 @@ def _of_rule(measured: Measured, op: Op, use: Use, plain: str, is_exact: bool) -
             words = f"its {_role(op, use)} is {silencer.words}"
             if silencer.name == "flat":
                 words = f"{op.name} is a staircase, flat between its jumps: its derivative is 0 everywhere"
-            return _at_minimum(measured, Cause(code, words, severity, _range(measured, use)))
+            return _at_minimum(measured, zeros or Cause(code, words, severity, _range(measured, use)))
     return None
+
+
+def _of_zeros(measured: Measured, value: Value) -> Cause | None:
+    """What made the input of an activation 0 everywhere; None where it is not."""
+    size = measured.data(value)
+    if size is None or size.count == 0 or size.nonzero > 0:
+        return None
+    maker = _maker_of_zeros(measured, value)
+    inputs = [] if maker is None else [measured.trace.values[use.value] for use in maker.inputs]
+    parameters = [one for one in inputs if one.kind == "parameter" and (own := measured.data(one)) and own.nonzero == 0]
+    if parameters:
+        found = [name_of(one) for one in parameters]
+        words = f"its input is 0 everywhere: {names(found)} {'is' if len(found) == 1 else 'are'} 0"
+        return Cause("zero-weights", words, "error", {"parameter": names(found)})
+    words = "its input is 0 everywhere" + (f" (made so by {call_of(maker)})" if maker is not None else "")
+    return Cause("zero-input", words)
 
 
 def _code_of(plain: str, silencer: Silencer) -> str:
@@ -380,6 +454,9 @@ def _of_numbers(measured: Measured, op: Op, use: Use, plain: str, is_exact: bool
     if plain in _RECURRENT and "weight_hh" in name_of(value):
         words = "the states that it multiplies and that the loss can see are the initial ones, which are 0"
         return Cause("zero-input", words, "warning")
+    zeros = _of_zeros(measured, value) if plain in _RECTIFIERS else None
+    if zeros is not None:
+        return zeros
     if plain in _RECTIFIERS and size is not None and size.highest <= 0:
         return Cause("dead-units", "its input is negative, where it is flat", "error", evidence)
     if plain in _RECTIFIERS or plain in _BOUNDED or plain.startswith("clamp"):

@@ -8,21 +8,27 @@ torch (`.item()`, `.numpy()`), or what was computed of it was not used.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import torch
+
 from chainrule.findings import Finding
 from chainrule.ops import rule_of
 from chainrule.queries.measured import Measured
 from chainrule.queries.recorded import is_smooth
 from chainrule.queries.saying import Evidence, Severity, call_of, evidence_of, line_of, name_of, names, where_of
+from chainrule.shapes import Tensor
 from chainrule.trace import Decision, Op, Value
 
 _DETACHING = frozenset({"detach", "detach_", "data", "data ="})
 _NUMBERS = frozenset({"item", "tolist", "numpy", "float", "int", "complex", "array", "dlpack", "index"})
+_COPYING = frozenset({"tensor", "as_tensor", "asarray"})
 _POSITIONS = frozenset({"argmax", "argmin", "argsort", "multinomial", "one_hot"})
 
 _WITH_WEIGHTS = frozenset(
     {f"{kind}{sizes}d" for kind in ("Conv", "ConvTranspose", "BatchNorm") for sizes in (1, 2, 3)}
     | {"Linear", "Bilinear", "Embedding", "LayerNorm", "GroupNorm", "RMSNorm", "LSTM", "GRU", "RNN"}
 )
+_NOT_FOLLOWED = "not-followed"
+_FEW = 2  # numbers: fewer can be equal by chance
 _NEVER_MEANT = frozenset({"left-torch", "not-differentiable", "nothing-returned"})  # others can be on purpose
 
 
@@ -36,6 +42,7 @@ class Gap:
         decision: where it left torch.
         cause: what happens there, as a sentence without its full stop.
         remedy: what to do, as a sentence.
+        block: the id of the first op of the block that cuts it, where one block holds several ops.
     """
 
     code: str
@@ -43,12 +50,15 @@ class Gap:
     decision: Decision | None
     cause: str
     remedy: str
+    block: int | None = None
 
     @property
     def place(self) -> object:
         """What gaps of several parameters have in common when they are one."""
         if self.decision is not None:
             return self.code, str(self.decision.source), self.decision.what
+        if self.block is not None:
+            return self.code, self.block
         return self.code, None if self.op is None else self.op.id
 
 
@@ -56,12 +66,14 @@ def gaps_of(measured: Measured, value: Value) -> list[Gap]:
     """Return why the loss sends no gradient to a value, the cut nearest to the loss first."""
     if not value.requires_grad and value.kind == "parameter":
         return [_frozen(value)]
+    if not value.requires_grad:
+        return [_not_followed(measured, value)]
     if not measured.users(value):
         return [_unused(name_of(value))]
     reached, cutting = _follow(measured, value)
     through = [(op, made) for op, made in cutting if made.id in measured.before_loss]
     if through:
-        return [_cut(op, made) for op, made in sorted(through, key=lambda pair: -pair[0].id)]
+        return [_cut(measured, op, made) for op, made in sorted(through, key=lambda pair: -pair[0].id)]
     left = _left_torch(measured, reached)
     if left:
         return left
@@ -72,11 +84,20 @@ def gaps_of(measured: Measured, value: Value) -> list[Gap]:
 
 def explain_gaps(measured: Measured, values: Iterable[Value]) -> list[Finding]:
     """Return one finding for each gap, with all values that it leaves without a gradient."""
-    grouped: dict[object, tuple[Gap, list[str]]] = {}
+    grouped: dict[object, tuple[Gap, list[Value]]] = {}
     for value in values:
         for gap in gaps_of(measured, value)[:1]:
-            grouped.setdefault(gap.place, (gap, []))[1].append(name_of(value))
-    return [_finding(measured, gap, found) for gap, found in grouped.values()]
+            grouped.setdefault(gap.place, (gap, []))[1].append(value)
+    findings = []
+    for gap, found in grouped.values():
+        inside = gap.code == "no-grad" and all(_is_only_used_without(measured, value) for value in found)
+        findings.append(_finding(measured, gap, [name_of(value) for value in found], is_meant=inside))
+    return findings
+
+
+def _is_only_used_without(measured: Measured, value: Value) -> bool:
+    """Whether every op that takes a parameter ran with gradients switched off, as those of a target network do."""
+    return value.kind == "parameter" and not any(op.gradients_on for _, op in measured.users(value))
 
 
 def unused_parameters(measured: Measured, name: str | None = None) -> list[Finding]:
@@ -138,6 +159,24 @@ def _frozen(value: Value) -> Gap:
     )
 
 
+def _not_followed(measured: Measured, value: Value) -> Gap:
+    """Say why autograd follows a value that is no parameter not: it was made so, or given so."""
+    op = None if value.producer is None else measured.trace.ops[value.producer]
+    if op is not None and any(measured.trace.values[use.value].requires_grad for use in op.inputs):
+        gap = _cut(measured, op, value)
+        return Gap(_NOT_FOLLOWED, op, None, gap.cause, "")
+    if not is_smooth(value):
+        kind = "truth values" if value.dtype == "bool" else "whole numbers"
+        return Gap(_NOT_FOLLOWED, None, None, f"{kind} have no gradient", "")
+    return Gap(
+        _NOT_FOLLOWED,
+        None,
+        None,
+        "requires_grad is False, so autograd did not follow it",
+        "chainrule.explain computes it on demand.",
+    )
+
+
 def _unused(name: str) -> Gap:
     return Gap(
         "unused",
@@ -148,7 +187,15 @@ def _unused(name: str) -> Gap:
     )
 
 
-def _cut(op: Op, made: Value) -> Gap:
+def _cut(measured: Measured, op: Op, made: Value) -> Gap:
+    if op.name in _COPYING:
+        return Gap(
+            "detached",
+            op,
+            None,
+            f"{call_of(op)} copies numbers without their history, so no gradient goes back through it",
+            f"Use the tensor itself, or torch.stack of several, instead of torch.{op.name}.",
+        )
     if op.name in _DETACHING:
         return Gap(
             "detached",
@@ -165,6 +212,7 @@ def _cut(op: Op, made: Value) -> Gap:
             None,
             f"{call_of(op)} ran while gradients were switched off (torch.no_grad), so autograd did not follow it",
             "Move this line out of the torch.no_grad() block (or decorator) if the gradient is to go through.",
+            _block_of(measured, op),
         )
     if op.opaque:
         return Gap(
@@ -175,6 +223,14 @@ def _cut(op: Op, made: Value) -> Gap:
             "Look for mark_non_differentiable in its forward.",
         )
     return Gap("not-differentiable", op, None, f"{call_of(op)} {_why_no_derivative(op, made)}", _instead_of(op, made))
+
+
+def _block_of(measured: Measured, op: Op) -> int:
+    """Return the id of the first of the ops before one that ran with gradients switched off as it did."""
+    ops, first = measured.trace.ops, op.id
+    while first > 0 and not ops[first - 1].gradients_on and ops[first - 1].phase == op.phase:
+        first -= 1
+    return first
 
 
 def _why_no_derivative(op: Op, made: Value) -> str:
@@ -215,6 +271,17 @@ def _left_torch(measured: Measured, reached: set[int]) -> list[Gap]:
 
 
 def _unreached(measured: Measured, reached: set[int], cutting: list[tuple[Op, Value]]) -> Gap:
+    copied = _made_a_leaf(measured, reached)
+    if copied is not None:
+        value, taker = copied
+        return Gap(
+            "detached",
+            taker,
+            None,
+            f"{call_of(taker)} takes a new leaf with the numbers of {name_of(value)}, such as nn.Parameter(...) makes, "
+            "and a leaf has no history",
+            "Use the tensor itself; make parameters in __init__, not in forward.",
+        )
     last = max(reached)
     producer = measured.trace.values[last].producer
     op = None if producer is None else measured.trace.ops[producer]
@@ -228,6 +295,25 @@ def _unreached(measured: Measured, reached: set[int], cutting: list[tuple[Op, Va
         f"nothing that is computed from there reaches the loss{made}",
         "Use the result in what the loss is computed from, or remove the computation.",
     )
+
+
+def _made_a_leaf(measured: Measured, reached: set[int]) -> tuple[Value, Op] | None:
+    """Return the value whose numbers a leaf on the way to the loss holds, with the op that takes that leaf."""
+    values = [measured.trace.values[number] for number in reached]
+    for leaf in measured.trace.values:
+        data = leaf.data
+        if leaf.kind != "constant" or not leaf.requires_grad or leaf.id not in measured.before_loss:
+            continue
+        users = measured.users(leaf)
+        if not isinstance(data, Tensor) or data.numel() < _FEW or not users:
+            continue
+        for value in values:
+            if value.shape != leaf.shape or value.dtype != leaf.dtype or value.producer is None:
+                continue
+            number = value.data
+            if isinstance(number, Tensor) and torch.equal(number, data):
+                return value, users[0][1]
+    return None
 
 
 def _nothing_returned(measured: Measured, reached: set[int]) -> Gap:
@@ -246,7 +332,7 @@ def _nothing_returned(measured: Measured, reached: set[int]) -> Gap:
     return Gap("no-backward", None, None, "no backward pass came there", "Call loss.backward() inside the recording.")
 
 
-def _finding(measured: Measured, gap: Gap, found: list[str]) -> Finding:
+def _finding(measured: Measured, gap: Gap, found: list[str], *, is_meant: bool = False) -> Finding:
     claim = f"{names(found)} {'get' if len(found) > 1 else 'gets'} no gradient: {gap.cause}."
     evidence: Evidence = {} if gap.op is None else evidence_of(gap.op)
     where = names(found) if gap.op is None else where_of(gap.op)
@@ -255,12 +341,15 @@ def _finding(measured: Measured, gap: Gap, found: list[str]) -> Finding:
         if gap.decision.result is not None:
             evidence["number"] = gap.decision.result
         where = line_of(gap.decision.source) or where
-    return Finding(gap.code, _severity(measured, gap), claim, where, {**evidence, "values": len(found)}, gap.remedy)
+    severity = _severity(measured, gap)
+    if is_meant and severity == "warning":
+        severity = "note"
+    return Finding(gap.code, severity, claim, where, {**evidence, "values": len(found)}, gap.remedy)
 
 
 def _severity(measured: Measured, gap: Gap) -> Severity:
     if not measured.ran_backward and measured.trace.loss is not None:
-        return "error"  # nothing can learn
-    if gap.code == "frozen":
+        return "note" if gap.code == _NOT_FOLLOWED else "error"  # nothing can learn
+    if gap.code in ("frozen", _NOT_FOLLOWED):
         return "note"
     return "error" if gap.code in _NEVER_MEANT else "warning"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 
 from chainrule.findings import Finding
-from chainrule.queries.causes import is_bounded
+from chainrule.queries.causes import is_bounded, is_recurrent
 from chainrule.queries.measured import Measured, Size
 from chainrule.queries.saying import Evidence, Severity, call_of, evidence_of, name_of, names, number, where_of
 from chainrule.queries.zeros import LEARNT, TINY, cancelling_op
@@ -23,6 +23,7 @@ HUGE = 1e4  # times the root mean square of the parameter itself
 _SMALLEST_PARAMETER = 0.03  # a parameter that begins at 0 is measured as if it were this large
 _OFTEN = 3  # an op that stands so often on a path is a repetition
 _MUCH = 1e3  # a factor, in one go or by repetition, that is worth an accusation
+_BEYOND = 1.01  # times the bound: rounding
 _WIDEST = 1024  # matrices up to this size have their spectral norm computed
 _STEEP = frozenset(
     {
@@ -260,10 +261,20 @@ def _single(measured: Measured, op: Op, step: PathStep) -> tuple[str, str, str]:
     """Return code, cause and remedy of one op that multiplies a gradient by much."""
     plain = op.name.rstrip("_").removeprefix("r")
     inputs = [measured.trace.values[use.value] for use in op.inputs]
+    if is_recurrent(op.name):
+        return (
+            "exploding",
+            ", which multiplies by its recurrent weights at every step of the sequence",
+            "Clip the gradient with torch.nn.utils.clip_grad_norm_, initialise the recurrent weights (weight_hh) by "
+            "orthogonal_, or make the sequence shorter.",
+        )
     if any(value.kind == "parameter" and name_of(value) == step.value for value in inputs):
         others = [value for value in inputs if value.kind != "parameter"]
         largest = max((size.largest for value in others if (size := measured.data(value))), default=0.0)
         name = name_of(others[0]) if others else "its input"
+        sizes_of_others = [size.norm for value in others if (size := measured.data(value)) is not None]
+        if sizes_of_others and step.gain > _BEYOND * max(sizes_of_others):  # |adjointᵀ·input| ≤ |adjoint|·|input|
+            return "large-factor", f", more than its input, {name}, explains", "Look at what this op multiplies by."
         return (
             "large-input",
             f", which multiplies the adjoint by its input, and {name} is as large as {largest:.3g}",
@@ -296,6 +307,8 @@ def _spectral(measured: Measured, op: Op) -> Evidence:
     for use in op.inputs:
         value = measured.trace.values[use.value]
         data = value.data
+        if is_recurrent(op.name) and "weight_hh" not in name_of(value):
+            continue
         if value.kind == "parameter" and isinstance(data, Tensor) and data.dim() == 2 and max(data.shape) <= _WIDEST:
             norm = float(torch.linalg.matrix_norm(data.detach().to(torch.float64), 2))
             return {f"spectral norm of {name_of(value)}": number(norm)}

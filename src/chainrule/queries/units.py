@@ -1,13 +1,19 @@
-"""Units of a layer that get no gradient while their neighbours do: which, on how many samples, and silenced by what."""
+"""Units of a layer that get no gradient while their neighbours do: which, on how many samples, and silenced by what.
 
+A unit is said to be silent only when it is so at every call of its layer: a layer that is shared, or that runs at every
+step of a sequence, learns from all of them.
+"""
+
+import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 
 from chainrule.findings import Finding
-from chainrule.queries.causes import cause_of_units
+from chainrule.queries.causes import cause_of_units, stopped_units
 from chainrule.queries.measured import Measured
-from chainrule.queries.saying import Severity, call_of, evidence_of, layer_of, name_of, number, where_of
+from chainrule.queries.saying import Severity, call_of, evidence_of, layer_of, name_of, names, number, where_of
 from chainrule.queries.zeros import LEARNT
 from chainrule.shapes import Bool, Float, Tensor
 from chainrule.trace import Op, Use, Value
@@ -17,15 +23,16 @@ _LAYERS = frozenset(
 )
 _SILENT = 1e-6  # times the largest unit's norm
 _PASSES = 1e-4  # of a unit's norm
+_LEARNS = 1e-4  # times the largest row's norm
 _FEW = 8  # samples on which chance can silence a unit
 _MARGIN = 4.0  # standard deviations: no sample of a batch comes that far by chance
 
 
 @dataclass(frozen=True, slots=True)
 class _Silenced:
-    """Units of one layer that one op silences."""
+    """Units of layers that one op silences; of several calls, the last one's op stands for all."""
 
-    layer: Op
+    layers: tuple[Op, ...]
     op: Op
     use: Use
     units: tuple[int, ...]
@@ -34,19 +41,71 @@ class _Silenced:
 
 
 def explain_units(measured: Measured, layers: list[Op] | None = None) -> list[Finding]:
-    """Return a finding for each layer of which some units, but not all, get no gradient on any sample.
+    """Return a finding for each layer of which some units, but not all, get no gradient on any sample of any call.
+
+    Layers that feed one activation, such as those of a recurrence, share a finding.
 
     Args:
         measured: the trace; of statistics nothing is known about single units.
         layers: the ops to look at; all layers unless it is said.
     """
+    shared: dict[tuple[int, tuple[int, ...]], list[_Silenced]] = {}
+    for calls in _calls(measured, measured.computing_ops if layers is None else layers):
+        silenced = _at_every_call(measured, calls)
+        if silenced is not None:
+            shared.setdefault((silenced.op.id, silenced.units), []).append(silenced)
     findings = []
-    for op in measured.computing_ops if layers is None else layers:
-        if op.name in _LAYERS and any(measured.trace.values[use.value].kind == "parameter" for use in op.inputs):
-            silenced = _silenced(measured, op)
-            if silenced is not None:
-                findings.append(_finding(measured, silenced))
+    for group in shared.values():
+        together = dataclasses.replace(group[0], layers=tuple(one.layers[0] for one in group))
+        finding = _finding(measured, together)
+        findings += [] if finding is None else [finding]
     return findings
+
+
+def _calls(measured: Measured, ops: Iterable[Op]) -> list[list[Op]]:
+    """Return the ops of layers, those that share their first parameter together."""
+    values, calls = measured.trace.values, dict[int, list[Op]]()
+    for op in ops:
+        parameter = next((use.value for use in op.inputs if values[use.value].kind == "parameter"), None)
+        if op.name in _LAYERS and parameter is not None:
+            calls.setdefault(parameter, []).append(op)
+    return list(calls.values())
+
+
+def _at_every_call(measured: Measured, calls: list[Op]) -> _Silenced | None:
+    """Return the units of a layer that an op stops at every call of it to which a gradient comes."""
+    found: list[_Silenced] = []
+    for op in calls:
+        made = measured.made(op)
+        size = measured.adjoint(made[0]) if made else None
+        if size is None or size.nonzero == 0:
+            continue  # what is cut as a whole is another answer
+        silenced = _silenced(measured, op)
+        if silenced is None:
+            return None
+        found.append(silenced)
+    if not found:
+        return None
+    units = set(found[0].units).intersection(*(one.units for one in found))
+    for one in found:
+        units &= set(stopped_units(measured, one.op, one.use, one.axis, sorted(units)))
+    units -= _learning_rows(measured, calls[0], found[0].of)
+    return dataclasses.replace(found[-1], units=tuple(sorted(units))) if units else None
+
+
+def _learning_rows(measured: Measured, layer: Op, count: int) -> set[int]:
+    """Return the units whose row of the layer's weight has a gradient all the same, from another op that takes it."""
+    if layer.name.startswith("conv_transpose") or layer.name not in ("linear", "conv1d", "conv2d", "conv3d"):
+        return set()
+    for use in layer.inputs:
+        value = measured.trace.values[use.value]
+        gradient = value.adjoint
+        if value.kind != "parameter" or len(value.shape) < 2 or not isinstance(gradient, Tensor) or gradient.is_sparse:
+            continue
+        if len(gradient) == count:
+            norms = _by_unit(gradient, 0)
+            return set((norms > _LEARNS * norms.max()).nonzero().flatten().tolist())
+    return set()
 
 
 def explain_inputs(measured: Measured, value: Value) -> list[Finding]:
@@ -119,7 +178,7 @@ def _walk(measured: Measured, layer: Op, value: Value, quiet: Bool[Tensor, " uni
         arriving, leaving = _by_unit(above, axis), _by_unit(below, axis)
         cut = quiet & (leaving <= _PASSES * arriving) & (arriving > _SILENT * arriving.max())
         if bool(cut.any()):
-            return _Silenced(layer, op, use, tuple(cut.nonzero().flatten().tolist()), len(cut), axis)
+            return _Silenced((layer,), op, use, tuple(cut.nonzero().flatten().tolist()), len(cut), axis)
         value = made[0]
     return None
 
@@ -130,14 +189,15 @@ def _by_unit(tensor: Tensor, axis: int) -> Float[Tensor, " units"]:
     return torch.linalg.vector_norm(wide, dim=others) if others else wide.abs()
 
 
-def _finding(measured: Measured, silenced: _Silenced) -> Finding:
+def _finding(measured: Measured, silenced: _Silenced) -> Finding | None:
+    """Return the finding; None where one sample is all there is to judge by, and says nothing."""
     op, units = silenced.op, silenced.units
     value = measured.trace.values[silenced.use.value]
     cause = cause_of_units(measured, op, silenced.use, silenced.axis, units)
     state = {"saturated": "saturated", "dead-units": "dead"}.get(cause.code, "without a gradient")
     samples = measured.samples
-    on = f" on all {samples} samples" if samples and value.shape[:1] == (samples,) else ""
-    subject = f"{len(units)} of {silenced.of} units of {layer_of(measured.trace, silenced.layer)}"
+    on = f" on all {samples} samples" if samples and samples > 1 and value.shape[:1] == (samples,) else ""
+    subject = f"{len(units)} of {silenced.of} units of {_layers(measured, silenced)}"
     claim = (
         f"{subject} {'is' if len(units) == 1 else 'are'} {state}{on} ({_list(units)}): {call_of(op)} sends nothing "
         f"back to {'it' if len(units) == 1 else 'them'}, because {cause.words}."
@@ -146,8 +206,14 @@ def _finding(measured: Measured, silenced: _Silenced) -> Finding:
     is_chance, largest = _by_chance(measured, value, units, silenced.axis)
     if largest is not None:
         evidence["largest input of these units"] = number(largest)
+    if is_chance and samples == 1 and cause.code in ("dead-units", "saturated"):
+        return None
     severity: Severity = "note" if is_chance or cause.code == "not-selected" else cause.severity
     return Finding(cause.code, severity, claim, where_of(op), evidence, cause.remedy)
+
+
+def _layers(measured: Measured, silenced: _Silenced) -> str:
+    return names(list(dict.fromkeys(layer_of(measured.trace, layer) for layer in silenced.layers)))
 
 
 def _list(units: tuple[int, ...]) -> str:

@@ -138,18 +138,19 @@ def cancelling_parameters(measured: Measured, values: Iterable[Value]) -> list[F
 
 def cancelling_op(measured: Measured, value: Value) -> Op | None:
     """Return the op in which the terms of a parameter's gradient cancel; None when they do not."""
-    users = [(use, op) for use, op in measured.users(value) if use.sent]
-    if len(users) != 1:
+    ops = [op for use, op in measured.users(value) if use.sent]
+    below, count = measured.adjoint(value), max(math.prod(value.shape), 1)
+    if not ops or below is None or below.norm == 0.0 or len(value.shape) > 1:
         return None
-    op, below, count = users[0][1], measured.adjoint(value), max(math.prod(value.shape), 1)
-    made = measured.made(op)
-    above = measured.adjoint(made[0]) if made else None
-    if below is None or above is None or below.norm == 0.0 or len(value.shape) > 1 or above.count <= count:
+    made = [made[0] for op in ops if (made := measured.made(op))]
+    above = [size for one in made if (size := measured.adjoint(one)) is not None]
+    if len(above) < len(ops) or any(size.count <= count for size in above):
         return None
-    adjoint = made[0].adjoint
-    if not isinstance(adjoint, Tensor):
-        return op if below.norm <= CANCELLED * above.norm else None
-    return op if below.largest <= CANCELLED * float(adjoint.abs().sum()) / count else None
+    adjoints = [adjoint for one in made if isinstance(adjoint := one.adjoint, Tensor)]
+    if len(adjoints) < len(ops):
+        return ops[0] if below.norm <= CANCELLED * math.hypot(*(size.norm for size in above)) else None
+    terms = sum(float(adjoint.abs().sum()) for adjoint in adjoints)
+    return ops[0] if below.largest <= CANCELLED * terms / count else None
 
 
 def _zero_finding(measured: Measured, group: list[tuple[Cut, list[Value]]]) -> Finding:
@@ -170,7 +171,7 @@ def _zero_finding(measured: Measured, group: list[tuple[Cut, list[Value]]]) -> F
 
 def _on_all(measured: Measured, cut: Cut) -> str:
     samples, shape = measured.samples, measured.trace.values[cut.use.value].shape
-    if cut.cause.code in ("dead-units", "saturated") and samples and shape[:1] == (samples,):
+    if cut.cause.code in ("dead-units", "saturated") and samples and samples > 1 and shape[:1] == (samples,):
         return f" on all {samples} samples"
     return ""
 

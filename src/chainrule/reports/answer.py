@@ -11,6 +11,27 @@ from chainrule.queries import Answer, PathStep
 _MOST_STEPS: Final = 60  # of a path are shown; of a longer one, the two ends
 _NAMED_ELSEWHERE: Final = frozenset({"op", "op number", "module"})  # the line "where" says these
 
+_WORDS: Final = {
+    "values": "gradients that this explains",
+    "parameters": "parameters that this concerns",
+    "ops": "ops of this kind",
+    "gain": "factor on the norm, each time",
+    "times": "times on the path",
+    "norm": "norm of the gradient",
+    "norm above": "norm of the adjoint that comes to the op",
+    "norm below": "norm of what it sends on",
+    "silent": "how many get no gradient",
+    "of": "out of",
+    "input from": "its input, from",
+    "input to": "its input, to",
+}
+_THRESHOLDS: Final = {
+    "vanishing": "called tiny below (share of the step's largest entry)",
+    "saturated": "called saturated below (share let through)",
+    "dead-units": "called dead below (share let through)",
+}
+_HUGE: Final = "called huge above (times the size of the parameter)"
+
 
 def answer_document(answer: Answer) -> Document:
     """Return what there is to see of an answer.
@@ -45,10 +66,17 @@ def _finding(finding: Finding) -> Iterator[Block]:
     yield Callout(finding.severity, finding.claim)
     evidence = [(name, value) for name, value in finding.evidence.items() if name not in _NAMED_ELSEWHERE]
     rows: list[tuple[Cell, ...]] = [("finding", finding.code), ("where", finding.where)]
-    rows += [(name, _cell(value)) for name, value in evidence if value != ""]
+    rows += [(_words(finding, name), _cell(value)) for name, value in evidence if value != ""]
     yield Table((Column("", ".4g"), Column("", ".4g")), tuple(rows))
     if finding.remedy:
         yield Prose(f"What to try: {finding.remedy}")
+
+
+def _words(finding: Finding, name: str) -> str:
+    """Return what a number of the evidence is, in words; its own name where that says it."""
+    if name == "threshold":
+        return _THRESHOLDS.get(finding.code, _HUGE if "values" in finding.evidence else "called flat below")
+    return _WORDS.get(name, name)
 
 
 def _cell(value: float | int | str) -> Cell:
