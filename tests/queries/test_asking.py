@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from chainrule.errors import ChainruleError, UnknownNameError
-from chainrule.queries import why
+from chainrule.queries import open_op, why
 from chainrule.queries.asking import check_arguments, check_question
 from chainrule.recorder import record
 from chainrule.trace import Trace
@@ -124,7 +124,7 @@ def test_asking_changes_nothing() -> None:
 
 SCRIPT = """\
 import torch
-from chainrule.queries import why
+from chainrule.queries import open_op, why
 from chainrule.recorder import record
 
 
@@ -166,3 +166,15 @@ def test_a_whole_answer_with_the_line_of_the_user(tmp_path: Path) -> None:
     text = re.sub(r"(norm above|input from|input to) = -?[\d.]+", lambda found: f"{found[1]} = N", shown.stdout)
     expected = ANSWER.replace("NORM", "N").replace("LOW", "N").replace("HIGH", "N")
     assert text == expected
+
+
+def test_the_inside_of_an_op_is_not_told_that_it_had_no_backward_pass() -> None:
+    torch.manual_seed(0)
+    x, t = batch()
+    trace = record(nn.Sequential(nn.Linear(4, 5), nn.LayerNorm(5), nn.Linear(5, 3)), functional.mse_loss, x, t)
+    inner = open_op(trace, next(op.id for op in trace.ops if op.name == "layer_norm"))
+    answer = why(inner)
+    assert answer.summary.startswith("This is the inside of layer_norm in 1")
+    assert answer.limits == (
+        "The loss lies outside of this op: ask the trace of the whole step which gradients are zero, missing or huge.",
+    )
