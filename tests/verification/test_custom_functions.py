@@ -320,7 +320,9 @@ def test_a_kept_tensor_that_is_written_over_is_found() -> None:
     verification, check = checked(lambda: WrittenOver(Unsaved, 1.5))
     assert {row.name: row.verdict for row in verification.parameters}["first.weight"] == "wrong"
     assert check.verdict == "wrong"
-    assert check.reason.startswith("Taken by itself it is right, but in the step it sent something else")
+    assert check.reason.startswith(
+        "Taken by itself in float64 it is right, but in the step it sent something else: what it had saved was changed"
+    )
     assert check.recorded / check.true == pytest.approx(1.5, rel=1e-5)
     healthy, _ = checked(lambda: WrittenOver(Unsaved, 1.0))
     assert healthy.is_right
@@ -432,3 +434,49 @@ def test_a_forward_that_refuses_float64_says_so() -> None:
     assert check.reason == "Its forward does not run in float64: TypeError: a kernel for float32."
     assert not verification.is_right
     assert verification.reason == "the model does not run in float64 (TypeError: a kernel for float32)"
+
+
+# -- what only a step shows
+
+
+def redraws(context: Any, upstream: Tensor) -> Tensor:
+    return upstream * (torch.rand_like(upstream) > 0.4).to(upstream) / 0.6
+
+
+def writes(context: Any, upstream: Tensor) -> Tensor:
+    return upstream.mul_(2 * context.saved_tensors[0])
+
+
+def halves(context: Any, upstream: Tensor) -> Tensor:
+    return (upstream * 2 * context.saved_tensors[0]).to(torch.bfloat16).to(upstream)
+
+
+def masked(context: Any, x: Tensor) -> Tensor:
+    return x * (torch.rand_like(x) > 0.4).to(x) / 0.6
+
+
+def squared(context: Any, x: Tensor) -> Tensor:
+    context.save_for_backward(x)
+    return x**2
+
+
+ONLY_IN_A_STEP: dict[str, tuple[Any, Any, str]] = {
+    "Redraws": (masked, redraws, "It draws random numbers in its backward"),
+    "Writes": (squared, writes, "It writes over the gradient that it is given"),
+    "Halves": (
+        squared,
+        halves,
+        "Taken by itself in float64 it is right, but in the step it sent something else: it differs by",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ONLY_IN_A_STEP)
+def test_the_cause_is_the_one_that_there_is(name: str) -> None:
+    forward, backward, reason = ONLY_IN_A_STEP[name]
+    members = {"forward": staticmethod(forward), "backward": staticmethod(backward), "__module__": __name__}
+    kind = type(name, (torch.autograd.Function,), members)
+    verification, check = checked(lambda: Twice(kind))
+    assert check.verdict == "wrong"
+    assert check.reason.startswith(reason)
+    assert not verification.is_right

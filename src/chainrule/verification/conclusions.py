@@ -2,12 +2,19 @@
 
 from collections.abc import Sequence
 
+from torch.utils.checkpoint import CheckpointFunction
+
 from chainrule.findings import Finding
 from chainrule.trace import Op, Source, Trace
 from chainrule.verification.hooks import HookEffect
 from chainrule.verification.results import FunctionCheck, ParameterCheck
 from chainrule.verification.slopes import TOLERANCE
 
+_SPECTRAL = (
+    "It is under torch's spectral_norm, which by design takes the singular vectors u and v for constants in the "
+    "backward pass; they were found by power iteration from the weight, and central differences move them with it. "
+    "In eval mode they stay, and the two can be compared."
+)
 _PLACES = 3  # lines of code that one sentence names
 
 
@@ -26,17 +33,25 @@ def function_findings(functions: Sequence[FunctionCheck]) -> list[Finding]:
         finding = Finding(
             code="wrong-custom-backward" if is_wrong else "straight-through",
             severity="error" if is_wrong else "warning",
-            claim=f"The backward of {check.function} does not give the derivative of its forward. {check.reason}"
+            claim=f"{_told(check)} {check.reason}"
             if is_wrong
             else f"The backward of {check.function} differs by design? {check.reason}",
             where=where,
-            evidence={"entry": check.where, "recorded": check.recorded, "true": check.true},
+            evidence={}
+            if check.argument is None
+            else {"entry": check.where, "recorded": check.recorded, "true": check.true},
             remedy=f"Correct {check.function}.backward" + (f" ({check.backward})." if check.backward else ".")
             if is_wrong
             else "If it is meant, read the errors below as its effect.",
         )
         found.setdefault((check.function, check.source, check.reason), finding)
     return list(found.values())
+
+
+def _told(check: FunctionCheck) -> str:
+    if check.argument is None:
+        return f"The backward of {check.function} changes what does not belong to it."
+    return f"The backward of {check.function} does not give the derivative of its forward."
 
 
 def hook_findings(effects: Sequence[HookEffect]) -> list[Finding]:
@@ -56,8 +71,17 @@ def hook_findings(effects: Sequence[HookEffect]) -> list[Finding]:
     ]
 
 
-def parameter_findings(trace: Trace, rows: Sequence[ParameterCheck], has_cause: bool) -> list[Finding]:
-    """Return what is wrong with the parameters' gradients, and what could not be told."""
+def parameter_findings(
+    trace: Trace, rows: Sequence[ParameterCheck], has_cause: bool, constants: Sequence[str] = ()
+) -> list[Finding]:
+    """Return what is wrong with the parameters' gradients, and what could not be told.
+
+    Args:
+        trace: the recorded step.
+        rows: its parameters.
+        has_cause: whether a cause was found already.
+        constants: parameters under a spectral norm, whose singular vectors torch takes for constants.
+    """
     found = []
     remedy = "See the first finding." if has_cause else _cuts(trace)
     for row in rows:
@@ -74,7 +98,7 @@ def parameter_findings(trace: Trace, rows: Sequence[ParameterCheck], has_cause: 
                         "relative error": row.worst,
                         "tolerance": TOLERANCE,
                     },
-                    remedy=remedy,
+                    remedy=_SPECTRAL if row.name in constants else remedy,
                 )
             )
         elif row.verdict in ("unclear", "kink"):
@@ -113,6 +137,20 @@ def recorded_findings(rows: Sequence[ParameterCheck], reason: str, hooked: Seque
                 remedy="Seed everything that the step draws from, and record it again.",
             )
         )
+    missing = [row.name for row in rows if row.recorded == "not compared"]
+    if missing and not reason:
+        found.append(
+            Finding(
+                code="recorded-not-compared",
+                severity="warning",
+                claim="The derivation was checked, but the trace does not hold the recorded gradient of "
+                f"{', '.join(missing)}: it was not compared.",
+                where=missing[0],
+                evidence={"parameters": len(missing)},
+                remedy='Record the step with keep="values" and a larger byte_budget, and verify before gradients are '
+                "written over.",
+            )
+        )
     for row in rows:
         if row.recorded != "differs":
             continue
@@ -137,12 +175,19 @@ def _cuts(trace: Trace) -> str:
     lines = dict.fromkeys(
         _line(op.source, op) for op in trace.ops if op.phase in ("forward", "loss") and _is_cut(trace, op)
     )
+    if not lines and any(map(is_reentrant, trace.ops)):
+        return "The step has a reentrant checkpoint: with use_reentrant=False the ops inside of it can be checked."
     if not lines:
         return "See `why` for the path of this gradient."
     return (
         f"Values are taken out of the graph at {', '.join(list(lines)[:_PLACES])}: the loss depends on parameters "
         "through them, and the gradient leaves that out, by design or not."
     )
+
+
+def is_reentrant(op: Op) -> bool:
+    """Return whether an op is a checkpoint whose inside is not recorded, torch.utils.checkpoint(use_reentrant=True)."""
+    return getattr(op.run, "__self__", None) is CheckpointFunction
 
 
 def _is_cut(trace: Trace, op: Op) -> bool:

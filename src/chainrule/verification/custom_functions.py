@@ -3,8 +3,9 @@
 The loss of a wrong step says that something is wrong. To say what, each recorded call is taken by itself: with x its
 recorded inputs and v the recorded adjoints of its outputs, its backward must send ∂/∂x ⟨v, forward(x)⟩, and that is
 measured by central differences in float64. A second time v is drawn at random, because adjoints that are all equal
-hide a transposed one; and the backward is run once more after another call of the same class, because what it keeps
-outside of its context is then another call's.
+hide a transposed one; the backward is run once more after another call of the same class, because what it keeps
+outside of its context is then another call's; and once more with the generator in another state, as it is in a step,
+because a mask that is drawn again is then another one.
 """
 
 import math
@@ -23,6 +24,20 @@ from chainrule.verification.recorded import unit_of
 from chainrule.verification.results import FunctionCheck
 from chainrule.verification.widening import WIDE, InFloat64, run_backward
 
+_DRAWS = (
+    "It draws random numbers in its backward, which are not those of its forward: it sends something else for every "
+    "state of the generator (keep what the forward drew with ctx.save_for_backward)."
+)
+_WRITES_UPSTREAM = (
+    "It writes over the gradient that it is given, which is not its own: "
+    "autograd may hand the same tensor to other ops."
+)
+_VIEW_NAMES = """
+chunk data detach diagonal expand flatten getitem movedim narrow permute real reshape select split squeeze swapaxes T t
+transpose unbind unflatten unfold unsqueeze view view_as
+"""
+_VIEWS = frozenset(_VIEW_NAMES.split())
+_DRAWN = 97  # so many random numbers come between forward and backward
 _SAME_RATIO = 1e-5
 _SAME_WORK = 1e3  # times the unit of rounding: what a recorded contribution may differ from a recomputed one
 
@@ -66,6 +81,7 @@ class _Call:
         devices = {part.device for part in self._arguments if isinstance(part, Tensor)}
         self._states = random_states(device for device in devices if device.type != "cpu")
         self.draws = False
+        self.writes_upstream = False
 
     def outputs(self) -> list[Tensor]:
         """Return the floating point outputs of a call with the leaves, each time with the same random numbers."""
@@ -89,12 +105,16 @@ class _Call:
         pairs = zip(self.outputs(), upstream, strict=True)
         return torch.stack([(output.detach().double() * adjoint).sum() for output, adjoint in pairs]).sum()
 
-    def gradients(self, upstream: list[Tensor], is_late: bool = False) -> dict[str, Tensor | None]:
+    def gradients(
+        self, upstream: list[Tensor], is_late: bool = False, is_redrawn: bool = False
+    ) -> dict[str, Tensor | None]:
         """Return what its backward sends to every leaf.
 
         Args:
             upstream: the adjoints of its outputs.
             is_late: whether another call of the same class, with other inputs, comes before the backward.
+            is_redrawn: whether random numbers were drawn since the forward, as in a step; otherwise the backward starts
+                with the generators in the state that the forward started with.
         """
         outputs = self.outputs()
         if is_late:
@@ -107,8 +127,14 @@ class _Call:
         for leaf in self.leaves.values():
             leaf.grad = None
         pairs = [(output, adjoint) for output, adjoint in zip(outputs, upstream, strict=True) if output.requires_grad]
+        given = [adjoint.clone() for _, adjoint in pairs]  # a copy: a backward may write over what it gets
         with drawn_again(self._states), InFloat64():
-            run_backward([output for output, _ in pairs], [adjoint for _, adjoint in pairs])
+            if is_redrawn:
+                for name in self._states:
+                    torch.rand(_DRAWN, device=name)
+            run_backward([output for output, _ in pairs], given)
+        changed = [one for one, (_, adjoint) in zip(given, pairs, strict=True) if not torch.equal(one, adjoint)]
+        self.writes_upstream = self.writes_upstream or any(not bool(one.isnan().any()) for one in changed)
         found = {name: leaf.grad for name, leaf in self.leaves.items()}
         for leaf in self.leaves.values():
             leaf.grad = None
@@ -142,8 +168,11 @@ def _check_op(trace: Trace, op: Op, plan: Plan) -> FunctionCheck:
             surface = _surface(call, upstream, base.function)
             wrong = [each for each in compare(surface, plan).values() if each.verdict == "wrong"]
             if wrong:
-                return _wrong(base, surface, max(wrong, key=_error), plan)
-        stale = _stale(base, call, drawn)
+                found = _wrong(base, surface, max(wrong, key=_error), plan)
+                return found if _redrawn(base, call, drawn) is None else replace(found, verdict="wrong", reason=_DRAWS)
+        if call.writes_upstream:
+            return replace(base, verdict="wrong", reason=_WRITES_UPSTREAM)
+        stale = _redrawn(base, call, drawn) or _stale(base, call, drawn)
         if stale is None and recorded is not None and not call.draws:
             stale = _other_than_recorded(base, trace, op, call.gradients(recorded))
     except Exception as error:
@@ -250,6 +279,25 @@ def _flat(check: FunctionCheck, surface: Surface, comparison: Comparison) -> Fun
     return replace(check, verdict="straight-through", reason=reason)
 
 
+def _redrawn(base: FunctionCheck, call: _Call, upstream: list[Tensor]) -> FunctionCheck | None:
+    """Return what is wrong when the backward sends something else for another state of the generators."""
+    fresh, again = call.gradients(upstream), call.gradients(upstream)
+    if any(_differ(again[name], right) for name, right in fresh.items()):
+        return None  # it is never the same, whatever the generators
+    other = call.gradients(upstream, is_redrawn=True)
+    for name, right in fresh.items():
+        sent = other[name]
+        if right is not None and _differ(sent, right):
+            return _unequal(base, name, torch.zeros_like(right) if sent is None else sent, right, _DRAWS)
+    return None
+
+
+def _differ(one: Tensor | None, other: Tensor | None) -> bool:
+    if one is None or other is None:
+        return one is not other
+    return not torch.equal(one.nan_to_num(), other.nan_to_num())
+
+
 def _stale(base: FunctionCheck, call: _Call, upstream: list[Tensor]) -> FunctionCheck | None:
     """Return what is wrong when the backward sends something else after another call of the same class."""
     late, fresh = call.gradients(upstream, is_late=True), call.gradients(upstream)
@@ -276,12 +324,34 @@ def _other_than_recorded(
             continue
         sent = sent.detach().to(right)
         if float((sent - right).norm()) > _SAME_WORK * unit * max(float(right.norm()), float(sent.norm())):
-            reason = (
-                "Taken by itself it is right, but in the step it sent something else: what it had saved was changed "
-                "between forward and backward (keep tensors with ctx.save_for_backward, which notices that)."
-            )
+            reason = "Taken by itself in float64 it is right, but in the step it sent something else"
+            if _is_written_over(trace, op):
+                reason += (
+                    ": what it had saved was changed between forward and backward (keep tensors with "
+                    "ctx.save_for_backward, which notices that)."
+                )
+            else:
+                apart = float((sent - right).norm()) / max(float(right.norm()), float(sent.norm()))
+                reason += (
+                    f": it differs by {apart:.1g} of its norm, which is more than rounding in {_dtype(trace, op)}."
+                )
             return _unequal(base, str(use.place[0]), sent, right, reason)
     return None
+
+
+def _is_written_over(trace: Trace, op: Op) -> bool:
+    """Return whether something that the op took or made was written over after it, or a view of that."""
+    own = {use.value for use in op.inputs} | set(op.outputs)
+    for other in trace.ops[op.id + 1 :]:
+        if not own.isdisjoint(other.overwrites):
+            return True
+        if other.name in _VIEWS and any(use.value in own for use in other.inputs):
+            own |= set(other.outputs)
+    return False
+
+
+def _dtype(trace: Trace, op: Op) -> str:
+    return trace.values[op.outputs[0]].dtype if op.outputs else "the recorded dtype"
 
 
 def _unequal(base: FunctionCheck, name: str, sent: Tensor, right: Tensor, reason: str) -> FunctionCheck:

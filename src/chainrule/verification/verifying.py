@@ -11,6 +11,7 @@ from chainrule.verification.comparing import Comparison, Look, Plan, Surface, co
 from chainrule.verification.conclusions import (
     function_findings,
     hook_findings,
+    is_reentrant,
     parameter_findings,
     recorded_findings,
 )
@@ -18,6 +19,7 @@ from chainrule.verification.custom_functions import check_functions
 from chainrule.verification.hooks import hook_effects, hooked_parameters
 from chainrule.verification.recorded import RecordedCheck, check_recorded
 from chainrule.verification.results import FunctionCheck, ParameterCheck, Verification
+from chainrule.verification.spectral import under_spectral_norm
 from chainrule.verification.twin import Twin
 
 ENTRIES = 100
@@ -86,12 +88,12 @@ def verify(
     )
     findings = (
         *causes,
-        *parameter_findings(trace, rows, bool(causes)),
+        *parameter_findings(trace, rows, bool(causes), under_spectral_norm(wide.original)),
         *recorded_findings(rows, recorded.reason, hooked_parameters(wide.original)),
     )
     evaluations = wide.evaluations + own.evaluations
     return Verification(
-        rows, functions, findings, (*_notes(rows, functions), *recorded.notes), evaluations, surface.value
+        rows, functions, findings, (*_notes(trace, rows, functions), *recorded.notes), evaluations, surface.value
     )
 
 
@@ -172,12 +174,17 @@ def _not_verified(reason: str) -> Finding:
     return Finding("not-verified", "warning", f"The gradients could not be verified: {reason}.", "loss", {}, "")
 
 
-def _notes(rows: Sequence[ParameterCheck], functions: Sequence[FunctionCheck]) -> list[str]:
+def _notes(trace: Trace, rows: Sequence[ParameterCheck], functions: Sequence[FunctionCheck]) -> list[str]:
     notes = [
         f"{check.function} ({check.source or 'op ' + str(check.op)}) was not checked by itself. {check.reason}"
         for check in functions
         if check.verdict == "not checked"
     ]
+    if any(map(is_reentrant, trace.ops)):
+        notes.append(
+            "Functions inside of a reentrant checkpoint were not checked one by one: their calls are not recorded. "
+            "With use_reentrant=False they are."
+        )
     kinks = sum(len(row.kinks) for row in rows)
     if kinks:
         notes.append(
