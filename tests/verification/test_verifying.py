@@ -13,11 +13,12 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from chainrule.errors import ChainruleError
 from chainrule.recorder import Recorder, record
 from chainrule.shapes import Tensor
-from chainrule.trace import Trace
+from chainrule.trace import Missing, Trace
 from chainrule.verification import Verification, verify
 
 
@@ -724,3 +725,46 @@ def test_lines_of_code_and_python_s_generator_outside_of_the_type_checker(tmp_pa
     first, second = done.stdout.splitlines()
     assert first == "script.py:10 | It is 2 times too small, at every entry that was looked at."
     assert second == "See the first finding."
+
+
+class Tripled(torch.autograd.Function):
+    @staticmethod
+    def forward(context: Any, x: Tensor) -> Tensor:
+        return 2 * x
+
+    @staticmethod
+    def backward(context: Any, *upstream: Tensor) -> Tensor:
+        return 3 * upstream[0]
+
+
+def test_a_reentrant_checkpoint_says_that_its_functions_were_not_checked() -> None:
+    trace = recorded(lambda h: checkpoint(Tripled.apply, h, use_reentrant=True))
+    verification = verify(trace)
+    assert verification.functions == ()
+    assert not verification.is_right
+    assert verification.findings[0].remedy == (
+        "The step has a reentrant checkpoint: with use_reentrant=False the ops inside of it can be checked."
+    )
+    assert verification.notes[0] == (
+        "Functions inside of a reentrant checkpoint were not checked one by one: their calls are not recorded. With "
+        "use_reentrant=False they are."
+    )
+
+
+def test_a_recorded_gradient_that_is_missing_is_a_finding() -> None:
+    trace = recorded(torch.tanh)
+    name = trace.parameters[0].name
+    trace.parameters[0].kept_adjoint = Missing("It was written over.")
+    verification = verify(trace)
+    (finding,) = verification.findings
+    assert (finding.code, finding.where) == ("recorded-not-compared", name)
+    assert not verification.is_right
+
+
+@pytest.mark.parametrize("norm", [nn.utils.parametrizations.spectral_norm, nn.utils.spectral_norm])
+def test_the_spectral_norm_of_torch_is_named(norm: Callable[[nn.Module], nn.Module]) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(norm(nn.Linear(20, 20)), nn.Tanh(), nn.Linear(20, 2))
+    verification = verify(record(model, functional.mse_loss, drawn(5, 20), drawn(5, 2)))
+    (finding,) = verification.findings
+    assert finding.remedy.startswith("It is under torch's spectral_norm, which by design")
