@@ -271,3 +271,15 @@ Caption""".splitlines()
 def test_standard_output_is_where_it_goes_when_nothing_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     print_document(Document("", (Prose("Only this."),)))
     assert capsys.readouterr().out == "\nOnly this.\n"
+
+
+def test_text_is_wrapped_so_that_all_columns_of_numbers_stand_side_by_side() -> None:
+    columns = (Column("output y"), *(Column(name, ".8g") for name in ("adjoint", "derivative", "product")))
+    row = ("transformer_layers.0.0.linear[10, 1]", -1.2345678e-05, -1.2345678e-05, -1.2345678e-05)
+    lines = lines_of(Document("", (Table(columns, (row,)),)))
+    assert not any(line.startswith("Column") for line in lines)
+    assert max(len(line) for line in lines) <= 80
+    (numbers,) = (line for line in lines if "e-05" in line)
+    assert numbers.split()[-3:] == ["-1.2345678e-05"] * 3
+    narrow = lines_of(Document("", (Table(columns, (row,)),)), 56)
+    assert any(line.startswith("Column 2 of 4") for line in narrow)

@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -7,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from chainrule.documents import Block, Callout, Document, Fold, Formula, Heading, Prose, Table
+from chainrule.queries.explained import SampleShare
 from chainrule.queries.explaining import explain
 from chainrule.recorder import record
 from chainrule.render.page import page_html
@@ -100,6 +102,18 @@ def test_samples_are_sorted_and_the_small_ones_added_up() -> None:
     assert math.fsum(row[1] for row in table.rows if isinstance(row[1], float)) == pytest.approx(explanation.gradient)
 
 
+def test_samples_that_add_exactly_zero_are_counted_and_left_out() -> None:
+    shares = tuple(SampleShare(number, value) for number, value in enumerate((0.0, 2.0, 0.0, -3.0)))
+    explanation = replace(explain(trace_of(), "first.weight", (1, 0)), by_sample=shares)
+    document = explanation_document(explanation)
+    (table,) = (table for table in tables(document) if table.columns[0].header == "sample")
+    assert table.rows == (("3", -3.0), ("1", 2.0))
+    assert any(
+        isinstance(block, Prose) and block.text.endswith("2 samples add exactly 0 and are left out.")
+        for block in document.blocks
+    )
+
+
 def test_one_path_is_an_equation_and_several_have_a_sum() -> None:
     trace = trace_of(1)
     several = explain(trace, "first.weight", (1, 0), top=30)
@@ -137,7 +151,10 @@ def test_what_was_chosen_computed_or_not_reached_is_said() -> None:
         f"Of all elements of first.weight, {chosen.element} has the largest gradient."
     )
     computed = texts(explanation_document(explain(trace, "input", (0, 1))).blocks, Prose)
-    assert computed[1] == "It requires no gradient, so autograd did not follow it: its gradient was computed for this answer."
+    assert (
+        computed[1]
+        == "It requires no gradient, so autograd did not follow it: its gradient was computed for this answer."
+    )
     loss = explanation_document(explain(trace, trace.loss))
     assert texts(loss.blocks, Callout) == ["It is the loss itself: ∂L/∂L = 1."]
 

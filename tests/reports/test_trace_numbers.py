@@ -33,6 +33,9 @@ TEXTS: list[tuple[Number | None, str]] = [
     (torch.tensor([math.inf, 0.0, 1.0, 2.0, 3.0]), "mean 1.5 ± 1.118, from 0 to 3, 20 % zero, 1 not finite"),
     (Statistics(0, math.nan, math.nan, math.nan, math.nan, 0.0), "no elements"),
     (Statistics(10, 0.5, 0.1, 0.0, 1.0, 0.0, 0.25), "mean 0.5 ± 0.1, from 0 to 1, 25 % saturated"),
+    (Statistics(1, 1.25, 0.0, 1.25, 1.25, 1.25), "1.25"),
+    (torch.arange(6).reshape(2, 3).float().expand(2, 3).repeat(1, 2), "mean 2.5 ± 1.708, from 0 to 5, 16.7 % zero"),
+    (torch.arange(10), "10 whole numbers, from 0 to 9"),
     (Missing("it was freed"), "missing because it was freed"),
     (None, "none"),
 ]
@@ -74,3 +77,14 @@ def test_shapes_and_counts() -> None:
 def test_a_step_of_small_tensors_is_written_out_whole() -> None:
     assert written_out(trace_of("two-two-two")) == SMALL
     assert written_out(trace_of("residual")) == FEW
+
+
+def test_larger_tensors_have_a_line_for_each_row() -> None:
+    assert number_text(torch.arange(6.0).reshape(2, 3), 64) == "[[0, 1, 2],\n [3, 4, 5]]"
+    assert number_text(torch.arange(4.0).reshape(2, 2), 64) == "[[0, 1], [2, 3]]"
+    assert number_text(torch.arange(6).reshape(3, 1, 2), 64) == "[[[0, 1]],\n [[2, 3]],\n [[4, 5]]]"
+    assert number_text(torch.empty(2, 0), 64) == "[[], []]"
+
+
+def test_whole_numbers_have_no_mean_even_as_statistics() -> None:
+    assert number_text(Statistics(64, 4.4, 2.6, 0.0, 9.0, 1.0), FEW, dtype="int64") == "64 whole numbers, from 0 to 9"

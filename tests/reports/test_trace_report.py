@@ -131,9 +131,13 @@ def test_state_of_the_optimizer_and_every_term_are_told() -> None:
 
 def test_a_failed_step_is_shown_as_far_as_it_went() -> None:
     document = trace_document(trace_of("hand built"))
-    assert document.title == "One step of Net, which failed before its loss"
+    assert document.title == "One step of Net, without a loss"
     assert callouts(document) == [
-        ("error", "The step failed before it had a loss. What ran until then is shown."),
+        (
+            "error",
+            "The step has no loss: it failed before, or backward() was not called while it was recorded. "
+            "What ran is shown.",
+        ),
         (
             "warning",
             "From op #1 on there are only statistics: the byte budget of 1,000,000 bytes was used up. A larger "

@@ -134,3 +134,10 @@ def test_without_pandas_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> N
         "A table for pandas needs pandas; trace.to_polars() needs nothing more.\n"
         "Install it with: pip install pandas"
     )
+
+
+def test_names_that_are_no_unicode_do_not_stop_a_table() -> None:
+    trace = product_trace()
+    trace.values[0].name = "half \ud800"
+    assert trace.values_table()["name"][0] == "half ?"
+    assert trace.to_polars().height == len(trace.ops)

@@ -43,6 +43,7 @@ from chainrule.render.plain_text import CALLOUT_WORDS, is_number_column, print_r
 from chainrule.render.text_plot import plot_chart
 
 _WIDEST_TEXT_COLUMN: Final = 40
+_NARROWEST_TEXT_COLUMN: Final = 14  # when text is wrapped so that a table fits
 _GAP: Final = 3  # between two columns
 _CURVES_SUMMARISED_AT_MOST: Final = 6
 _LARGEST_EDGES: Final = 8
@@ -234,7 +235,10 @@ def _graph(graph: Graph, paper: _Paper) -> Iterator[RenderableType]:
 
 def _table(table: Table, paper: _Paper) -> Iterator[RenderableType]:
     cells = [[paper.encodable(text) for text in print_row(table, row)] for row in table.rows]
-    groups = _column_groups(table, cells, paper)
+    fitted = _fitted_widths(table, cells, paper)
+    if fitted:
+        yield _grid(table, cells, range(len(fitted)), paper, fitted)
+    groups = [] if fitted else _column_groups(table, cells, paper)
     for number, group in enumerate(groups):
         if number:
             yield Text("")
@@ -248,7 +252,28 @@ def _table(table: Table, paper: _Paper) -> Iterator[RenderableType]:
     yield from _caption(table.caption, paper)
 
 
-def _grid(table: Table, cells: Sequence[Sequence[str]], group: Sequence[int], paper: _Paper) -> Grid:
+def _fitted_widths(table: Table, cells: Sequence[Sequence[str]], paper: _Paper) -> list[int]:
+    """Return how wide each column is when text is wrapped so that the table fits; none where it does so or cannot."""
+    widths = [_column_width(table, cells, index, paper) for index in range(len(table.columns))]
+    texts = [index for index in range(len(widths)) if not is_number_column(table, index)]
+    limited = [min(width, _WIDEST_TEXT_COLUMN) for width in widths]
+    room = paper.width - _GAP * (len(widths) - 1) if widths else 0
+    if sum(limited) <= room or not texts:
+        return []
+    # The narrow columns of text keep their width; the wide ones share what is left.
+    left = room - sum(width for index, width in enumerate(widths) if index not in texts)
+    for place, index in enumerate(sorted(texts, key=lambda index: widths[index])):
+        share = left // (len(texts) - place)
+        if widths[index] > share < _NARROWEST_TEXT_COLUMN:
+            return []
+        widths[index] = min(widths[index], share)
+        left -= widths[index]
+    return widths
+
+
+def _grid(
+    table: Table, cells: Sequence[Sequence[str]], group: Sequence[int], paper: _Paper, widths: Sequence[int] = ()
+) -> Grid:
     has_header = any(column.header for column in table.columns)
     grid = Grid(
         box=box.ASCII if paper.is_plain else box.SIMPLE_HEAD, pad_edge=False, show_edge=False, show_header=has_header
@@ -259,7 +284,7 @@ def _grid(table: Table, cells: Sequence[Sequence[str]], group: Sequence[int], pa
             paper.line(table.columns[index].header),
             justify="right" if is_number_column(table, index) else "left",
             overflow="fold",
-            max_width=widest,
+            max_width=widths[index] if widths else widest,
         )
     for row in cells:
         grid.add_row(*(Text(row[index], overflow="fold") for index in group))

@@ -132,14 +132,20 @@ def _use_name(use: UseExplanation) -> str:
 
 def _samples(explanation: Explanation) -> Iterator[Block]:
     shares = sorted(explanation.by_sample, key=lambda share: -abs(share.contribution))
-    if not shares:
+    if not any(share.contribution for share in shares):
         return
-    shown, hidden = shares[:_MOST_SAMPLES], shares[_MOST_SAMPLES:]
+    adding = [share for share in shares if share.contribution != 0]
+    silent = len(shares) - len(adding)
+    shown, hidden = adding[:_MOST_SAMPLES], adding[_MOST_SAMPLES:]
     rows: list[tuple[Cell, ...]] = [(str(share.sample), share.contribution) for share in shown]
     if hidden:
         rows.append((f"{count_of(len(hidden), 'other sample')}, added up", sum(share.contribution for share in hidden)))
     yield Heading("By sample")
-    yield Prose(f"What each of the {len(shares)} samples of the batch adds to it, counted from 0, the largest first.")
+    left_out = f" {count_of(silent, 'sample')} add exactly 0 and are left out." if silent > 1 else ""
+    left_out = " One sample adds exactly 0 and is left out." if silent == 1 else left_out
+    yield Prose(
+        f"What each of the {len(shares)} samples of the batch adds to it, counted from 0, the largest first.{left_out}"
+    )
     yield Table((Column("sample"), Column("adds", _NUMBER)), tuple(rows))
 
 

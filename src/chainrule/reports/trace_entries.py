@@ -34,7 +34,7 @@ def op_entry(trace: Trace, op: Op, most: int) -> Entry:
         facts.append(("with", arguments))
     for value in made:
         of = f" of {name_text(value)}" if len(made) > 1 else ""
-        facts.append((f"value{of}", number_text(value.data, most)))
+        facts.append((f"value{of}", number_text(value.data, most, dtype=value.dtype)))
         if value.requires_grad:
             facts.append((f"adjoint{of}", adjoint_text(value, most)))
     facts += _sent(trace, op, most)
@@ -57,7 +57,7 @@ def adjoint_text(value: Value, most: int) -> str:
 
 def value_entry(value: Value, most: int) -> Entry:
     """Return a value that no op made: a parameter, an input, a target, a constant."""
-    facts: list[Fact] = [("value", number_text(value.data, most))]
+    facts: list[Fact] = [("value", number_text(value.data, most, dtype=value.dtype))]
     if value.requires_grad:
         facts.append(("adjoint", adjoint_text(value, most)))
     ops = list(dict.fromkeys(f"#{use.op}" for use in value.uses))

@@ -28,30 +28,55 @@ def count(shape: Sequence[int]) -> int:
     return total
 
 
-def number_text(number: Number | None, most: int, *, with_norm: bool = False) -> str:
+def number_text(number: Number | None, most: int, *, with_norm: bool = False, dtype: str = "") -> str:
     """Return a number as text.
 
     Args:
         number: a tensor, statistics, or the reason why it is missing.
         most: a tensor of at most so many elements is written out.
         with_norm: also give the Euclidean norm, as is usual for gradients.
+        dtype: of the tensor that statistics are of, such as "int64"; that of a tensor is known.
     """
     if number is None:
         return "none"
     if isinstance(number, Missing):
         return f"missing because {number.reason}"
     if isinstance(number, Statistics):
-        return statistics_text(number, with_norm=with_norm)
+        return _counted_text(number) if _is_whole(dtype) else statistics_text(number, with_norm=with_norm)
     if number.numel() <= most and number.device.type != "meta":
         return elements_text(number)
-    return statistics_text(statistics_of(number), with_norm=with_norm)
+    return number_text(statistics_of(number), most, with_norm=with_norm, dtype=str(number.dtype).removeprefix("torch."))
+
+
+def _is_whole(dtype: str) -> bool:
+    return dtype.startswith(("int", "uint"))
+
+
+def _counted_text(statistics: Statistics) -> str:
+    """Return what there is to say of whole numbers: classes and places have no mean."""
+    if not statistics.count:
+        return "no elements"
+    return f"{statistics.count:,} whole numbers, from {statistics.minimum:.0f} to {statistics.maximum:.0f}"
 
 
 def elements_text(tensor: Tensor) -> str:
-    """Return every element of a tensor, in brackets as Python writes nested lists."""
+    """Return every element of a tensor, in brackets as Python writes nested lists; a large one row by row."""
     if tensor.layout != torch.strided:
         tensor = tensor.to_dense()
-    return _nested(tensor.detach().tolist())
+    if tensor.dim() < 2 or tensor.numel() <= FEW:
+        return _nested(tensor.detach().tolist())
+    return _rows(tensor.detach().tolist(), "")
+
+
+def _rows(part: list[object], indent: str) -> str:
+    """Return nested lists with each innermost list on a line of its own."""
+    inner = indent + " "
+    lines = [_rows(each, inner) if isinstance(each, list) and _holds_lists(each) else _nested(each) for each in part]
+    return "[" + f",\n{inner}".join(lines) + "]"
+
+
+def _holds_lists(part: list[object]) -> bool:
+    return bool(part) and isinstance(part[0], list)
 
 
 def _nested(part: object) -> str:
@@ -65,7 +90,9 @@ def statistics_text(statistics: Statistics, *, with_norm: bool = False) -> str:
     if statistics.count == 0:
         return "no elements"
     if statistics.not_finite >= statistics.count:
-        return f"{statistics.count:,} elements, none of them finite"
+        return f"{statistics.count:,} elements, none of them finite" if statistics.count > 1 else "not finite"
+    if statistics.count == 1:
+        return f"{statistics.mean:.6g}"
     parts = [
         f"mean {statistics.mean:.4g} ± {statistics.spread:.4g}",
         f"from {statistics.minimum:.4g} to {statistics.maximum:.4g}",

@@ -99,7 +99,7 @@ def _title(trace: Trace, module: str) -> str:
         note = trace.modules[module]
         return f"One step of {name}: inside {module} ({note.class_name})"
     loss = _loss_text(trace)
-    return f"One step of {name}, loss {loss}" if loss else f"One step of {name}, which failed before its loss"
+    return f"One step of {name}, loss {loss}" if loss else f"One step of {name}, without a loss"
 
 
 def _model_name(trace: Trace) -> str:
@@ -136,14 +136,20 @@ def _summary(trace: Trace) -> Table:
     ]
     for name, fact in trace.about.items():
         label = {"model": "", "loss": "loss function"}.get(name, name)
-        if label:
+        if label and fact != "":
             rows.append((label, f"{fact:.3g}" if isinstance(fact, float) else str(fact)))
     return Table((Column(""), Column("")), tuple(rows))
 
 
 def _callouts(trace: Trace) -> Iterator[Callout]:
-    if trace.loss is None:
-        yield Callout("error", "The step failed before it had a loss. What ran until then is shown.")
+    if not trace.ops:
+        yield Callout("note", "No op ran while it was recorded, so there is neither a loss nor a gradient.")
+    elif trace.loss is None:
+        yield Callout(
+            "error",
+            "The step has no loss: it failed before, or backward() was not called while it was recorded. "
+            "What ran is shown.",
+        )
     left_out = trace.left_out
     if left_out is not None:
         yield Callout(

@@ -149,7 +149,7 @@ def write_parquet(trace: Trace, path: Path) -> None:
 def _table(
     columns: tuple[Column, ...], rows: list[Any], numbers: Mapping[str, list[Number | None]]
 ) -> polars.DataFrame:
-    data: dict[str, list[object]] = {name: [get(row) for row in rows] for name, _, get in columns}
+    data: dict[str, list[object]] = {name: [_storable(get(row)) for row in rows] for name, _, get in columns}
     schema = {name: kind for name, kind, _ in columns}
     for prefix, tensors in numbers.items():
         described = [_statistics(tensor) for tensor in tensors]
@@ -161,6 +161,11 @@ def _table(
         data[f"{prefix}missing"] = [tensor.reason if isinstance(tensor, Missing) else None for tensor in tensors]
         schema[f"{prefix}missing"] = polars.String
     return polars.DataFrame(data, schema=schema)
+
+
+def _storable(cell: object) -> object:
+    """Return a cell as a table can hold it: names may have halves of characters in them, which are no Unicode."""
+    return cell.encode("utf-8", "replace").decode() if isinstance(cell, str) else cell
 
 
 def _statistics(number: Number | None) -> Statistics | None:
