@@ -257,8 +257,10 @@ class TextPrinter(ExpressionOrder, Printer):  # type: ignore[misc]  # SymPy has 
 
 
 def _simple_side_last(relation: Any) -> Any:
-    # |x| ≤ δ, which SymPy keeps as δ ≥ |x|.
-    is_turned = relation.lhs.is_Atom and not relation.rhs.is_Atom and not isinstance(relation.rhs, Indexed)
+    # |x| ≤ δ, which SymPy keeps as δ ≥ |x|; but an equation m̂ = ... stays as it is.
+    is_equation = relation.rel_op in ("==", "!=")
+    is_plain = relation.rhs.is_Atom or isinstance(relation.rhs, Indexed)
+    is_turned = relation.lhs.is_Atom and not is_plain and not is_equation
     return relation.reversed if is_turned else relation
 
 

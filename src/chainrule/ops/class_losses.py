@@ -200,11 +200,24 @@ def _other_class(arguments: Arguments, output: Tensor, threshold: float) -> Tens
 
 
 def _already_right(arguments: Arguments, output: Tensor, threshold: float) -> Tensor:
+    """∂y/∂x is p·Σₖ a[k] − a, where a is the target times the weights of the classes."""
     scores, target = arguments["input"].detach(), arguments["target"]
     axis = 1 if scores.dim() > 1 else 0
-    wanted = target if target.is_floating_point() else ~_other_class(arguments, output, threshold)
-    difference: Tensor = torch.softmax(scores, axis) - wanted.to(scores.dtype)
-    return difference.abs() <= threshold
+    classes, smoothing = scores.shape[axis], arguments.get("label_smoothing", 0.0)
+    wanted = target.detach() if target.is_floating_point() else ~_other_class(arguments, output, threshold)
+    wanted = wanted.to(scores.dtype) * (1 - smoothing) + smoothing / classes
+    if (smoothing or target.is_floating_point()) and arguments.get("weight") is not None:
+        wanted = wanted * arguments["weight"].detach().reshape(-1, *(1,) * (scores.dim() - axis - 1))
+    slopes: Tensor = torch.softmax(scores, axis) * wanted.sum(axis, keepdim=True) - wanted
+    return slopes.abs() <= threshold
+
+
+def _is_certain(arguments: Arguments, output: Tensor, threshold: float) -> Tensor:
+    scores, target = arguments["input"].detach(), arguments["target"]
+    if not target.is_floating_point():
+        return torch.zeros((), dtype=torch.bool)
+    is_certain: Tensor = torch.log_softmax(scores, 1 if scores.dim() > 1 else 0) >= -threshold
+    return is_certain
 
 
 def _all_ignored(arguments: Arguments, output: Tensor) -> Tensor:
@@ -222,6 +235,7 @@ _IMPOSSIBLE = Hazard(
 )
 _OTHER = Silencer("another class", "of a class that is not the sample's own", "input", _other_class)
 _RIGHT = Silencer("already right", "already so near to its target that p − t is about 0", "input", _already_right)
+_CERTAIN = Silencer("certain", "of a class whose probability is 1, so that its logarithm is 0", "target", _is_certain)
 _NOTHING_LEFT = Hazard(
     "mean of nothing",
     "of samples that are all ignored, so that the mean is 0/0",
@@ -307,7 +321,7 @@ _SOFT = by_reduction(
     letters=(SHARE[K],),
     stable=Sum(ZS[K] * (_SHIFTED_LOG_OF_SUM - XS[K]), (K, 1, N)),
     note="z is the target, a probability for every class. Where those sum to 1, the slope is p − z.",
-    silencers=(_IGNORED, _RIGHT, _NO_WEIGHT),
+    silencers=(_RIGHT, _CERTAIN),
     hazards=(_NOTHING_LEFT, _IMPOSSIBLE),
 )
 _WANTED = CS[K] * ((1 - ALPHA) * ZS[K] + ALPHA / CLASSES)
@@ -319,7 +333,7 @@ _SOFT_WEIGHTED = by_reduction(
     letters=(CS[K], SHARE[K]),
     stable=Sum(_WANTED * (_SHIFTED_LOG_OF_SUM - XS[K]), (K, 1, N)),
     note="z is the target, c the weight of a class, α label_smoothing and n_c the number of classes.",
-    silencers=(_IGNORED, _RIGHT, _NO_WEIGHT),
+    silencers=(_RIGHT, _CERTAIN),
     hazards=(_NOTHING_LEFT, _IMPOSSIBLE),
 )
 
