@@ -1,23 +1,17 @@
 """`chainrule explain`: where the gradient of one element comes from."""
 
 from collections.abc import Mapping
-from contextlib import redirect_stdout
 from dataclasses import dataclass
-from sys import stderr, stdout
 
 from rich.console import Console
 
 from chainrule.cli.exit_codes import DONE
 from chainrule.cli.json_output import print_json
-from chainrule.cli.sources import is_trace
+from chainrule.cli.tracing import read_or_record
 from chainrule.cli.usage import UsageError
-from chainrule.errors import TaskError
 from chainrule.queries.explaining import explain
 from chainrule.render.terminal import print_document
 from chainrule.reports.explanation import explanation_dict, explanation_document
-from chainrule.tasks import load_task
-from chainrule.trace import Trace
-from chainrule.training.recorded_step import record_step
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +31,7 @@ def run_explaining(source: str, changes: Mapping[str, str], step: int | None, as
         ChainruleError: the task or the file cannot be used, or there is no such value or element.
     """
     index = None if asked.index is None else read_index(asked.index)
-    trace = _trace(source, changes, step, is_json)
+    trace = read_or_record(source, changes, is_json, "explained", step=step)
     explanation = explain(trace, asked.name, index, depth=asked.depth, top=asked.top)
     if is_json:
         print_json(explanation_dict(explanation))
@@ -59,18 +53,3 @@ def read_index(text: str) -> tuple[int, ...]:
         raise UsageError(
             what=f"'{text}' is no index.", found=text, expected="whole numbers with commas between them, such as 1,0"
         ) from error
-
-
-def _trace(source: str, changes: Mapping[str, str], step: int | None, is_json: bool) -> Trace:
-    if is_trace(source):
-        given = ["--step"] * (step is not None) + [f"--{key}" for key in changes]
-        if given:
-            raise TaskError(
-                what="A trace that was saved is explained as it is.",
-                found=f"{source} with {given[0]}",
-                expected=f"a task beside {given[0]}",
-            )
-        return Trace.load(source)
-    task = load_task(source, changes)
-    with redirect_stdout(stderr if is_json else stdout):  # what a user's module prints must not stand before the JSON
-        return record_step(task, step or 0)

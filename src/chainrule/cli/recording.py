@@ -1,20 +1,19 @@
 """`chainrule record`: one step of a task, or a trace that was saved, on the terminal and in files."""
 
 from collections.abc import Mapping
-from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from sys import stderr, stdout
 
 from rich.console import Console
 from rich.text import Text
 
 from chainrule.cli.exit_codes import DONE
 from chainrule.cli.json_output import print_json
-from chainrule.cli.sources import TRACE_SUFFIX, is_trace
+from chainrule.cli.sources import TRACE_SUFFIX
+from chainrule.cli.tracing import read_or_record
 from chainrule.cli.training import DEFAULT_TASK
 from chainrule.documents import Document, Fold
-from chainrule.errors import ChainruleError, OutputError, TaskError
+from chainrule.errors import ChainruleError, OutputError
 from chainrule.files import write_atomically
 from chainrule.render.graph_picture import graph_svg
 from chainrule.render.page import page_html
@@ -23,9 +22,7 @@ from chainrule.reports.trace_graph import trace_graph
 from chainrule.reports.trace_report import trace_document
 from chainrule.reports.trace_summary import summary_dict
 from chainrule.reports.trace_tree import check_module
-from chainrule.tasks import load_task
 from chainrule.trace import Keep, Trace
-from chainrule.training.recorded_step import record_step
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +75,8 @@ def run_recording(
             found=str(view.depth),
             expected="0 or more; 0 leaves all of them folded",
         )
-    trace = _trace(source, changes, recording, view.json)
+    given = DEFAULT_TASK if source is None else source
+    trace = read_or_record(given, changes, view.json, "shown", step=recording.step, keep=recording.keep)
     check_module(trace, view.module)
     written = _write(trace, files, view)
     if view.json:
@@ -101,23 +99,6 @@ def _how_to_open(document: Document) -> list[str]:
 def _how_to_see(source: str | None) -> str:
     name = DEFAULT_TASK if source is None else source
     return f"As a page with a picture: chainrule record {name} --page step.html"
-
-
-def _trace(source: str | None, changes: Mapping[str, str], recording: Recording, is_json: bool) -> Trace:
-    if source is not None and is_trace(source):
-        given = ["--step"] * (recording.step is not None) + ["--keep"] * (recording.keep is not None)
-        given += [f"--{key}" for key in changes]
-        if given:
-            raise TaskError(
-                what="A trace that was saved is shown as it is.",
-                found=f"{source} with {given[0]}",
-                expected=f"a task beside {given[0]}",
-            )
-        return Trace.load(source)
-    task = load_task(DEFAULT_TASK if source is None else source, changes)
-    # What a user's module prints must not stand before the JSON.
-    with redirect_stdout(stderr if is_json else stdout):
-        return record_step(task, recording.step or 0, recording.keep or "values")
 
 
 def _check_suffixes(files: Files) -> None:

@@ -16,12 +16,11 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from chainrule.queries.again import function_of
 from chainrule.queries.lowerings import Refusal, lowering_for
+from chainrule.recorder.open_functions import ASKS, opened
 from chainrule.shapes import Tensor
 from chainrule.trace import Op, rebuild, walk
 
 Body = Callable[..., Any]
-
-_ASKS = frozenset(("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic"))
 
 # Ops that are one step each: what is below them is a kernel, or only another way to call them.
 _NAMES = """
@@ -142,17 +141,9 @@ def _opened(function: Body) -> Body | None:
         function = function.__wrapped__
     if not isinstance(function, FunctionType) or not str(function.__module__).startswith("torch."):
         return None
-    if _ASKS.isdisjoint(function.__code__.co_names):
+    if ASKS.isdisjoint(function.__code__.co_names):
         return None
-    names = dict(function.__globals__)
-    names.update((name, _no) for name in _ASKS)
-    opened = FunctionType(function.__code__, names, function.__name__, function.__defaults__, function.__closure__)
-    opened.__kwdefaults__ = function.__kwdefaults__
-    return opened
-
-
-def _no(*_args: object, **_kwargs: object) -> bool:
-    return False
+    return opened(function)
 
 
 # -- decompositions

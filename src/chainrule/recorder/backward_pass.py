@@ -4,12 +4,15 @@ torch hands `Tensor.backward` to the mode and runs it with the mode off. But a c
 forward pass again inside of it, and that is to be seen.
 """
 
-import types
 from collections.abc import Callable, Mapping
-from typing import Any
+from types import FunctionType
+from typing import Any, cast
 
 import torch
 from torch import Tensor
+from torch.autograd import _make_grads
+
+from chainrule.recorder.open_functions import opened
 
 
 def run_backward(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
@@ -18,34 +21,12 @@ def run_backward(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Ma
     run(*args, **kwargs)
 
 
-def _opened(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a torch function whose own question "is there a mode?" is answered by no.
-
-    The modes stay on while it runs, and see the functions that it calls, but not the function itself.
-    """
-    names = dict(function.__globals__)
-    for name in ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic"):
-        if name in names:
-            names[name] = _no
-    make_gradients = names["_make_grads"]
-
-    def make_quietly(*args: Any, **kwargs: Any) -> Any:
-        with torch._C.DisableTorchFunction():  # the 1 at the loss would be an op in the user's name
-            return make_gradients(*args, **kwargs)
-
-    names["_make_grads"] = make_quietly
-    opened = types.FunctionType(
-        function.__code__, names, function.__name__, function.__defaults__, function.__closure__
-    )
-    opened.__kwdefaults__ = function.__kwdefaults__
-    return opened
+def _make_quietly(*args: Any, **kwargs: Any) -> Any:
+    with torch._C.DisableTorchFunction():  # the 1 at the loss would be an op in the user's name
+        return _make_grads(*args, **kwargs)
 
 
-def _no(*_args: object, **_kwargs: object) -> bool:
-    return False
-
-
-_OPENED = _opened(torch.autograd.backward)
+_OPENED = opened(cast(FunctionType, torch.autograd.backward), _make_grads=_make_quietly)
 
 
 def _of_tensor(
