@@ -1,0 +1,46 @@
+"""Which functions there are, and their definitions in LLVM's language."""
+
+from collections.abc import Callable, Iterable
+
+from chainrule.errors import UnknownNameError
+from chainrule.lanes.mathematics.block import Block, Precision, Real
+from chainrule.lanes.mathematics.exponentials import exp, sigmoid, tanh
+from chainrule.lanes.mathematics.logarithms import log
+from chainrule.lanes.mathematics.powers import power, sqrt
+
+_OF_ONE: dict[str, Callable[[Real], Real]] = {
+    function.__name__: function for function in (exp, log, sigmoid, sqrt, tanh)
+}
+_OF_TWO: dict[str, Callable[[Real, Real], Real]] = {"pow": power}
+
+FUNCTIONS = frozenset(_OF_ONE) | frozenset(_OF_TWO)
+
+
+def definitions(names: Iterable[str], lanes: int, precision: Precision) -> str:
+    """Return `define internal <LANES x T> @lane_NAME(<LANES x T> %x) alwaysinline` for each of the names.
+
+    The second argument of a function of two is `%y`. What a function gives a lane depends on nothing but that lane's
+    arguments: not on the number of lanes, not on the processor.
+
+    Args:
+        names: of `FUNCTIONS`; each is defined once.
+        lanes: how many numbers a vector holds.
+        precision: T is `double` or `float`.
+
+    Raises:
+        UnknownNameError: a name that is not in `FUNCTIONS`.
+    """
+    return "\n".join(_definition(name, lanes, precision) for name in sorted(set(names)))
+
+
+def _definition(name: str, lanes: int, precision: Precision) -> str:
+    block = Block(lanes)
+    x, y = Real(block, "%x", precision), Real(block, "%y", precision)
+    if name in _OF_ONE:
+        result, parameters = _OF_ONE[name](x), f"{x.type} %x"
+    elif name in _OF_TWO:
+        result, parameters = _OF_TWO[name](x, y), f"{x.type} %x, {x.type} %y"
+    else:
+        raise UnknownNameError.unknown_name("function of lanes", name, FUNCTIONS)
+    head = f"define internal {result.type} @lane_{name}({parameters}) alwaysinline {{"
+    return "\n".join([head, *block.lines, f"  ret {result.type} {result.name}", "}"])
