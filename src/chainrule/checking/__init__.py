@@ -1,0 +1,1 @@
+"""Is this hand-made workbook, or file of formulas, right?"""

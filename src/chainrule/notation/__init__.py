@@ -1,0 +1,1 @@
+"""Formulas and names as people write them, read: ASCII, Unicode and LaTeX."""

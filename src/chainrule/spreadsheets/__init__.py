@@ -1,0 +1,1 @@
+"""Workbooks, read without trusting them: cells, formulas, and their values computed again."""
