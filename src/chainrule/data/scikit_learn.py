@@ -1,12 +1,15 @@
-"""The data sets that come with scikit-learn. The only file that imports it."""
+"""The data sets that come with scikit-learn. The only file that talks to it.
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+It is imported when a set is loaded: with SciPy that takes more than a second, for which no other task should wait.
+"""
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
-from sklearn import datasets
 
 from chainrule.data.dataset import ColumnInfo, Kind
 from chainrule.data.samples import Samples
@@ -15,25 +18,30 @@ from chainrule.data.targets import TargetSource, build_targets
 
 @dataclass(frozen=True, slots=True)
 class BuiltIn:
-    """How to load a set, what its target is called, and a sentence on its units if they need one."""
+    """The function that loads a set and its options, what its target is called, and a sentence on its units."""
 
-    load: Callable[[], Any]
+    loader: str
     target: str
     kind: Kind
     note: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def load(self) -> Any:
+        """Return what scikit-learn's function returns."""
+        return getattr(importlib.import_module("sklearn.datasets"), self.loader)(**self.options)
 
 
 BUILT_IN_SETS = {
-    "iris": BuiltIn(datasets.load_iris, "species", "classification"),
-    "wine": BuiltIn(datasets.load_wine, "cultivar", "classification"),
-    "breast_cancer": BuiltIn(datasets.load_breast_cancer, "diagnosis", "classification"),
-    "digits": BuiltIn(datasets.load_digits, "digit", "classification", "Each input is a grey level from 0 to 16."),
+    "iris": BuiltIn("load_iris", "species", "classification"),
+    "wine": BuiltIn("load_wine", "cultivar", "classification"),
+    "breast_cancer": BuiltIn("load_breast_cancer", "diagnosis", "classification"),
+    "digits": BuiltIn("load_digits", "digit", "classification", "Each input is a grey level from 0 to 16."),
     "diabetes": BuiltIn(
-        # Scikit-learn's default scales over all rows, the held-out ones included.
-        lambda: datasets.load_diabetes(scaled=False),
+        "load_diabetes",
         "progression",
         "regression",
         "The inputs are in their own units (scikit-learn's scaled=False).",
+        {"scaled": False},  # the default scales over all rows, the held-out ones included
     ),
 }
 
