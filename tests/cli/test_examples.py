@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from chainrule.tasks.examples import example_description, example_names, example_text
+from chainrule.task_files import example_description, example_names, example_text
 
 from .conftest import Command
 

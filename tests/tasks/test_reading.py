@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chainrule.errors import TaskError
-from chainrule.tasks import Task, example_names, fingerprint, load_task, task_keys, task_toml
+from chainrule.task_files import example_names
+from chainrule.tasks import Task, fingerprint, load_task, task_keys, task_toml
 
 DATA = {"inputs": [[0.5, 0], [0, 1]], "targets": [0, 1]}
 BASE: dict[str, Any] = {"data": DATA, "model": {"layers": [2, 1]}, "loss": "MSELoss", "optimizer": "SGD"}

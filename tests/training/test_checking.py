@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from chainrule.tasks import Task, example_names, load_task
+from chainrule.task_files import example_names
+from chainrule.tasks import Task, load_task
 from chainrule.training import train
 
 Make = Callable[..., Task]

@@ -15,7 +15,7 @@ from chainrule.files import write_atomically
 from chainrule.render.charts import picture_png, picture_svg, pictures_in
 from chainrule.render.terminal import print_document
 from chainrule.reports.activations import activation_document, catalogue_document
-from chainrule.tasks import parse_value
+from chainrule.task_files import parse_value
 
 _PREFIX = "argument."
 

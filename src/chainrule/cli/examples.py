@@ -11,7 +11,7 @@ from chainrule.documents import Column, Document, Prose, Table
 from chainrule.errors import OutputError
 from chainrule.files import write_atomically
 from chainrule.render.terminal import print_document
-from chainrule.tasks.examples import example_description, example_names, example_text
+from chainrule.task_files import example_description, example_names, example_text
 
 
 def list_examples(is_json: bool) -> int:

@@ -2,17 +2,15 @@
 
 import hashlib
 import json
-import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tomli_w
 
-from chainrule.errors import TaskError, nearest
-from chainrule.tasks.examples import example_names, example_text
-from chainrule.tasks.overrides import override
+from chainrule.errors import TaskError
+from chainrule.task_files import absolute_paths, keys_of, override, with_code_replaced
 from chainrule.tasks.task import Task
 
 
@@ -41,76 +39,7 @@ def _keys_of(source: str | Path | Mapping[str, Any] | Task) -> tuple[dict[str, A
         return task_keys(source), Path.cwd(), ""
     if isinstance(source, Mapping):
         return dict(source), Path.cwd(), ""
-    if str(source) in example_names():
-        return tomllib.loads(example_text(str(source))), Path.cwd(), f"built-in example {source}"
-    path = Path(source)
-    return _parse(_read(path), path), path.resolve().parent, str(path)
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise TaskError(
-            what=f"The task file {path.name} is not UTF-8 text.",
-            where=str(path),
-            found=f"byte 0x{error.object[error.start]:02x} at offset {error.start}",
-            expected="a TOML file in UTF-8",
-        ) from None
-    except OSError as error:
-        raise _no_such_task(path, error.strerror or str(error)) from None
-
-
-def _no_such_task(path: Path, reason: str) -> TaskError:
-    if (path / "task.toml").is_file():  # a run folder: the task as it was run lies in it
-        close = [str(path / "task.toml")]
-    else:
-        files = sorted(str(file) for file in path.parent.glob("*.toml")) if path.parent.is_dir() else []
-        close = nearest(str(path), files, count=1) or nearest(path.name, example_names(), count=1)
-    return TaskError(
-        what=f"There is no task '{path}'.",
-        found=reason,
-        expected="a TOML file, or one of the built-in " + ", ".join(example_names()),
-        next_step=f"Did you mean '{close[0]}'?" if close else "`chainrule examples` lists the built-in tasks.",
-    )
-
-
-def _parse(text: str, path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise TaskError(
-            what=f"The task file {path.name} is not valid TOML.",
-            where=str(path),
-            found=str(error),
-            expected='lines such as `lr = 0.5` under tables such as `[optimizer]`; text stands in "quotes"',
-        ) from None
-
-
-def absolute_paths(keys: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Return the keys of a task with the paths of its data and of the user's code counted from `folder`."""
-
-    def absolute(reference: str) -> str:
-        file, _, name = reference.rpartition(":")
-        return f"{folder / Path(file).expanduser()}:{name}"
-
-    data, model, schedule = keys.get("data"), keys.get("model"), keys.get("schedule")
-    if isinstance(data, dict) and isinstance(source := data.get("source"), str) and Path(source).suffix:
-        keys = {**keys, "data": {**data, "source": str(folder / Path(source).expanduser())}}
-    if isinstance(model, dict) and isinstance(module := model.get("module"), str):
-        keys = {**keys, "model": {**model, "module": _replace_code(module, absolute)}}
-    if isinstance(schedule, dict):
-        keys = {**keys, "schedule": _replace_code(schedule, absolute)}
-    return keys
-
-
-def _replace_code(value: Any, replace: Callable[[str], str]) -> Any:
-    """Return a value with every "file.py:Name" inside replaced, in nested tables and lists too."""
-    if isinstance(value, dict):
-        return {key: _replace_code(inner, replace) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_replace_code(inner, replace) for inner in value]
-    return replace(value) if isinstance(value, str) and ".py:" in value else value
+    return keys_of(source)
 
 
 def task_keys(task: Task) -> dict[str, Any]:
@@ -155,7 +84,7 @@ def fingerprint(task: Task) -> str:
 
     for key in ("model", "schedule"):
         if key in decisive:
-            decisive[key] = _replace_code(decisive[key], by_contents)
+            decisive[key] = with_code_replaced(decisive[key], by_contents)
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 

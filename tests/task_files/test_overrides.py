@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chainrule.errors import TaskError
-from chainrule.tasks import Task, load_task, override, parse_value
+from chainrule.task_files import override, parse_value
+from chainrule.tasks import Task, load_task
 
 KEYS = {
     "name": "a",

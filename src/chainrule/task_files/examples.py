@@ -5,7 +5,7 @@ from importlib import resources
 
 from chainrule.errors import TaskError
 
-_FOLDER = resources.files("chainrule.tasks") / "library"
+_FOLDER = resources.files("chainrule.task_files") / "library"
 
 
 def example_names() -> tuple[str, ...]:

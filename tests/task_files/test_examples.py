@@ -3,7 +3,8 @@ import tomllib
 import pytest
 
 from chainrule.errors import TaskError
-from chainrule.tasks import example_description, example_names, example_text, load_task
+from chainrule.task_files import example_description, example_names, example_text
+from chainrule.tasks import load_task
 
 NAMES = (
     "two-two-two",
