@@ -22,9 +22,9 @@ def test_the_two_paths_to_a_hidden_weight() -> None:
     ]
     assert [program_text(factor.expression) for factor in paths[0].factors] == [
         "a_o1 − t1",
-        "a_o1·(1 − a_o1)",
+        "a_o1(1 − a_o1)",
         "w5",
-        "a_h1·(1 − a_h1)",
+        "a_h1(1 − a_h1)",
         "i1",
     ]
 

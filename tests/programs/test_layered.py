@@ -24,15 +24,15 @@ def test_the_worked_example_line_by_line() -> None:
         "o2 = w7·a_h1 + w8·a_h2",
         "a_o1 = σ(o1)",
         "a_o2 = σ(o2)",
-        "E1 = (t1 − a_o1)²/2",
-        "E2 = (t2 − a_o2)²/2",
+        "E1 = ½·(t1 − a_o1)²",
+        "E2 = ½·(t2 − a_o2)²",
         "E_total = E1 + E2",
     ]
     assert lines[11:17] == [
         "∂E/∂a_o1 = a_o1 − t1",
         "∂E/∂a_o2 = a_o2 − t2",
-        "∂E/∂o1 = ∂E/∂a_o1·a_o1·(1 − a_o1)",
-        "∂E/∂o2 = ∂E/∂a_o2·a_o2·(1 − a_o2)",
+        "∂E/∂o1 = ∂E/∂a_o1·a_o1(1 − a_o1)",
+        "∂E/∂o2 = ∂E/∂a_o2·a_o2(1 − a_o2)",
         "∂E/∂a_h1 = ∂E/∂o1·w5 + ∂E/∂o2·w7",
         "∂E/∂a_h2 = ∂E/∂o1·w6 + ∂E/∂o2·w8",
     ]
@@ -65,12 +65,12 @@ def test_softmax_and_cross_entropy_cancel_to_p_minus_t() -> None:
     program = layered_program(2, [Layer(3, "relu"), Layer(3, "softmax")], "cross-entropy")
     line = program.by_name["∂E/∂o2"]
     assert [program_text(stage) for stage in line.stages] == [
-        "p2·t1 + p2·t3 − t2·(1 − p2)",
+        "p2·t1 + p2·t3 − t2(1 − p2)",
         "p2·t1 + p2·t2 + p2·t3 − t2",
         "p2 − t2",
     ]
     assert [(term.through, program_text(term.upstream), program_text(term.partial)) for term in line.terms] == [
         ("p1", "−t1/p1", "−p1·p2"),
-        ("p2", "−t2/p2", "p2·(1 − p2)"),
+        ("p2", "−t2/p2", "p2(1 − p2)"),
         ("p3", "−t3/p3", "−p2·p3"),
     ]

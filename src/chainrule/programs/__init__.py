@@ -5,7 +5,7 @@ from chainrule.programs.evaluating import Evaluator, run_program
 from chainrule.programs.gradients import with_gradients
 from chainrule.programs.layered import Layer, layered_program
 from chainrule.programs.naming import ascii_name, derivative_name, latex_name, sample_name, unit_name
-from chainrule.programs.printing import program_latex, program_text
+from chainrule.programs.printing import program_latex, program_spreadsheet, program_text
 from chainrule.programs.program import Assignment, Kind, Program, Quantity, Step, Term
 from chainrule.programs.updates import with_updates
 
@@ -27,6 +27,7 @@ __all__ = [
     "layered_program",
     "paths_to",
     "program_latex",
+    "program_spreadsheet",
     "program_text",
     "run_program",
     "sample_name",

@@ -1,5 +1,6 @@
 """A program computed with NumPy in float64: for one set of numbers, for many at once, or update after update."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -109,6 +110,6 @@ def _compiled(program: Program, names: Mapping[str, str], given: list[str], made
 def _function(lines: list[str], arguments: Any) -> Any:
     # The source is printed from SymPy expressions over names that this file chose, so nothing of a user's is run.
     source = f"def compute({', '.join(arguments)}):\n" + "\n".join(f"    {line}" for line in lines)
-    space: dict[str, Any] = {"numpy": np}
+    space: dict[str, Any] = {"numpy": np, "functools": functools}  # SymPy prints Max and Min with both
     exec(source, space)  # noqa: S102
     return space["compute"]

@@ -1,4 +1,4 @@
-"""Names as people write them, in text, in LaTeX and in plain ASCII: a_h1, a_{h_1}, a_h1; ∂E/∂w5, dE_dw5."""
+"""Names as people write them, in text, in LaTeX and in plain ASCII: a_h1, a_{h1}, a_h1; ∂E/∂w5, dE_dw5."""
 
 import re
 
@@ -66,7 +66,7 @@ def latex_name(name: str) -> str:
     r"""Return a name in LaTeX, without dollar signs.
 
     >>> latex_name("w5"), latex_name("a_h1"), latex_name("∂E/∂w5"), latex_name("h2_1⁽³⁾")
-    ('w_{5}', 'a_{h1}', '\\frac{\\partial E}{\\partial w_{5}}', 'h_{2,1}^{(3)}')
+    ('w_5', 'a_{h1}', '\\frac{\\partial E}{\\partial w_5}', 'h_{2,1}^{(3)}')
     """
     fraction = _PARTIAL.fullmatch(name)
     if fraction:
@@ -96,4 +96,8 @@ def _bare_latex(name: str) -> str:
 
 def _subscripted(head: str, below: str) -> str:
     letter = _GREEK.get(head, head if len(head) == 1 else rf"\mathrm{{{head}}}")
-    return f"{letter}_{{{below}}}" if below else letter
+    if head in ("mhat", "vhat"):
+        letter = rf"\hat{{{head[0]}}}"
+    if len(below) < 2:
+        return f"{letter}_{below}" if below else letter
+    return f"{letter}_{{{below}}}"
