@@ -1,15 +1,16 @@
 """Formulas printed for spreadsheets: what Excel and LibreOffice Calc both read and compute alike.
 
-A unary minus binds tighter than ^ there (=-2^2 is 4), so every power stands in parentheses of its own, and so does
-whatever is negated. Functions that only one of the two programs knows, or that need a prefix in files, are not used.
+A unary minus binds tighter than ^ there (=-2^2 is 4), so no minus sign stands before a power without brackets between
+them. Functions that only one of the two programs knows, or that need a prefix in files, are not used.
 """
 # SymPy finds a printer's methods by the names of its classes.
 # ruff: noqa: N802
 
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
-from sympy import Expr, Integer, Mul, Pow, Rational, S
+from sympy import Expr, Pow, Rational, S
 from sympy.printing.printer import Printer
 
 from chainrule.errors import ChainruleError, UnknownNameError
@@ -38,6 +39,8 @@ _FUNCTIONS = {
     "NormalDistribution": "NORMSDIST",
 }
 _RELATIONS = {"==": "=", "!=": "<>"}
+_MOST_ARGUMENTS: Final = 255  # of one function, in Excel
+_NO_OPERATORS = re.compile(r"'[^']*'|\d[Ee][+-]\d")  # names of sheets, 1E-07
 
 
 def to_spreadsheet(expression: Any, names: Mapping[Any, str]) -> str:
@@ -51,17 +54,35 @@ def to_spreadsheet(expression: Any, names: Mapping[Any, str]) -> str:
 
     Raises:
         UnknownNameError: a symbol has no cell.
-        ChainruleError: there is no such function in a spreadsheet.
+        ChainruleError: there is no such function in a spreadsheet, or one has more arguments than it takes there.
     """
-    return str(_SpreadsheetPrinter(names).doprint(expression))
+    return SpreadsheetPrinter(names).formula(expression)
 
 
-class _SpreadsheetPrinter(Printer):  # type: ignore[misc]  # SymPy has no types
+class SpreadsheetPrinter(Printer):  # type: ignore[misc]  # SymPy has no types
+    """Prints formulas for cells; subclasses choose the order of terms and factors.
+
+    Args:
+        names: the cell of every symbol and every indexed symbol.
+    """
+
     printmethod = "_chainrule_spreadsheet"
 
     def __init__(self, names: Mapping[Any, str]) -> None:
         super().__init__()
         self.names = names
+
+    def formula(self, expression: Any) -> str:
+        """Return the formula, without the equals sign."""
+        return str(self.doprint(expression))
+
+    def ordered_terms(self, expression: Expr) -> list[Expr]:
+        """Return the terms of a sum in the order in which they are printed."""
+        return sorted(expression.args, key=_is_negative)  # stable: a-b and not -b+a
+
+    def ordered_factors(self, expression: Expr) -> list[Expr]:
+        """Return the factors of a product in the order in which they are printed."""
+        return list(expression.args)
 
     def emptyPrinter(self, expr: Any) -> str:
         """Refuse what no other method prints (SymPy calls this)."""
@@ -108,43 +129,47 @@ class _SpreadsheetPrinter(Printer):  # type: ignore[misc]  # SymPy has no types
         return "FALSE"
 
     def _print_Add(self, expr: Any) -> str:
-        terms = sorted(expr.args, key=lambda term: term.could_extract_minus_sign())  # stable: a-b and not -b+a
-        text = self._term(terms[0])
-        for term in terms[1:]:
-            negative = term.could_extract_minus_sign()
-            text += ("-" if negative else "+") + self._term(-term if negative else term)
-        return text
+        first, *rest = self.ordered_terms(expr)
+        text = self._print(first)
+        for term in rest:
+            negative = _is_negative(term)
+            text += ("-" if negative else "+") + self._within(-term if negative else term, "+-")
+        return str(text)
 
-    def _term(self, expression: Expr) -> str:
+    def _within(self, expression: Expr, weaker: str) -> str:
+        """Return the text of an expression, in brackets if one of the weaker operators stands in it outside of any."""
         text = str(self._print(expression))
-        return f"({text})" if expression.is_Add or text.startswith("-") else text
+        return f"({text})" if _outer_operators(text) & set(weaker) else text
 
     def _print_Mul(self, expr: Any) -> str:
-        if expr.could_extract_minus_sign():
-            return f"(-({self._print(-expr)}))"
+        if _is_negative(expr):
+            return self._negated(-expr)
         above: list[str] = []
         below: list[str] = []
-        for factor in expr.args:
+        for factor in self.ordered_factors(expr):
             exponent = factor.exp if isinstance(factor, Pow) else S.One
             if factor.is_Rational and not factor.is_Integer:
-                above += [self._term(Integer(factor.p))] if factor.p != 1 else []
+                above += [str(factor.p)] if factor.p != 1 else []
                 below.append(str(factor.q))
             elif exponent.is_Rational and exponent.is_negative:
-                below.append(self._term(Pow(factor.base, -exponent, evaluate=exponent == -1)))
+                below.append(self._within(_raised(factor.base, -exponent), "+-*/"))
             else:
-                above.append(self._term(factor))
+                above.append(self._within(factor, "+-"))
         numerator = "*".join(above) or "1"
         if not below:
             return numerator
         return f"{numerator}/{below[0]}" if len(below) == 1 else f"{numerator}/({'*'.join(below)})"
+
+    def _negated(self, expression: Expr) -> str:
+        return "-" + self._within(expression, "+-^")
 
     def _print_Pow(self, expr: Any) -> str:
         base, exponent = expr.base, expr.exp
         if exponent == Rational(1, 2):
             return f"SQRT({self._print(base)})"
         if exponent.is_Rational and exponent.is_negative:
-            return f"(1/{self._term(Mul(S.One, Pow(base, -exponent, evaluate=exponent == -1)))})"
-        return f"(({self._print(base)})^({self._print(exponent)}))"
+            return f"1/{self._within(_raised(base, -exponent), '+-*/')}"
+        return f"{self._within(base, '+-*/^')}^{self._within(exponent, '+-*/^')}"
 
     def _print_Function(self, expr: Any) -> str:
         name = _FUNCTIONS.get(expr.func.__name__)
@@ -165,16 +190,23 @@ class _SpreadsheetPrinter(Printer):  # type: ignore[misc]  # SymPy has no types
         return f"ATAN2({self._print(expr.args[1])},{self._print(expr.args[0])})"  # spreadsheets take x first
 
     def _print_Sigmoid(self, expr: Any) -> str:
-        return f"(1/(1+EXP(-({self._print(expr.args[0])}))))"
+        argument = expr.args[0]
+        return f"1/(1+EXP({self._print(-argument) if _is_negative(argument) else self._negated(argument)}))"
 
     def _print_Softplus(self, expr: Any) -> str:
         argument = self._print(expr.args[0])
-        return f"(MAX({argument},0)+LN(1+EXP(-ABS({argument}))))"
+        return f"MAX({argument},0)+LN(1+EXP(-ABS({argument})))"
 
     def _print_NormalDensity(self, expr: Any) -> str:
-        return f"(EXP(-((({self._print(expr.args[0])})^(2))/2))/SQRT(2*PI()))"
+        return f"EXP(-({self._within(expr.args[0], '+-*/^')}^2/2))/SQRT(2*PI())"
 
     def _several(self, name: str, expr: Any) -> str:
+        if len(expr.args) > _MOST_ARGUMENTS:
+            raise ChainruleError(
+                what=f"{name} takes at most {_MOST_ARGUMENTS} numbers in a spreadsheet.",
+                found=str(len(expr.args)),
+                next_step="Choose a smaller network or fewer samples.",
+            )
         return f"{name}({','.join(self._print(argument) for argument in expr.args)})"
 
     def _print_Max(self, expr: Any) -> str:
@@ -193,10 +225,10 @@ class _SpreadsheetPrinter(Printer):  # type: ignore[misc]  # SymPy has no types
         return self._several("NOT", expr)
 
     def _print_Relational(self, expr: Any) -> str:
-        return f"{self._term(expr.lhs)}{_RELATIONS.get(expr.rel_op, expr.rel_op)}{self._term(expr.rhs)}"
+        return f"{self._print(expr.lhs)}{_RELATIONS.get(expr.rel_op, expr.rel_op)}{self._print(expr.rhs)}"
 
     def _print_KroneckerDelta(self, expr: Any) -> str:
-        first, second = (self._term(argument) for argument in expr.args)
+        first, second = (self._print(argument) for argument in expr.args)
         return f"IF({first}={second},1,0)"
 
     def _print_Piecewise(self, expr: Any) -> str:
@@ -207,3 +239,22 @@ class _SpreadsheetPrinter(Printer):  # type: ignore[misc]  # SymPy has no types
         for value, condition in reversed(cases):
             text = f"IF({self._print(condition)},{self._print(value)},{text})"
         return text
+
+
+def _is_negative(term: Expr) -> bool:
+    coefficient, _ = term.as_coeff_Mul()
+    return bool(coefficient.is_negative)
+
+
+def _raised(base: Expr, exponent: Expr) -> Expr:
+    return base if exponent == 1 else Pow(base, exponent, evaluate=False)
+
+
+def _outer_operators(text: str) -> set[str]:
+    """Return the operators of a formula that stand in no brackets."""
+    depth, found = 0, set()
+    for sign in _NO_OPERATORS.sub("0", text):
+        depth += {"(": 1, ")": -1}.get(sign, 0)
+        if depth == 0 and sign in "+-*/^":
+            found.add(sign)
+    return found
