@@ -1,0 +1,219 @@
+"""Formulas as copies of one another: the same formula, seen from another cell.
+
+A table has hundreds of rows and a dozen formulas. Each formula is cut into tokens; its cells, written relative to the
+cell that it stands in, make its key; and only the first of each key is parsed.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
+from typing import final
+
+from chainrule.spreadsheets.addresses import Address, column_letters, column_number
+from chainrule.spreadsheets.nodes import (
+    Binary,
+    Call,
+    DefinedName,
+    ErrorLiteral,
+    ErrorValue,
+    Node,
+    RangeReference,
+    Reference,
+    Unary,
+    Unread,
+)
+from chainrule.spreadsheets.parsing import cell_reference, parse_tokens
+from chainrule.spreadsheets.tokens import FormulaError, Token, formula_tokens
+
+_HERE = Address(1, 1)
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False)
+class Pattern:
+    """What formulas that are copies of one another have in common.
+
+    Attributes:
+        key: the formula with its cells relative to its own, in R1C1 style; equal for copies, on one sheet.
+        tree: as read at `at`.
+        at: the cell that the first of the copies stands in.
+    """
+
+    key: str
+    tree: Node
+    at: Address
+
+
+@final
+@dataclass(frozen=True)
+class Formula:
+    """A formula in a cell.
+
+    Attributes:
+        text: without the equals sign.
+        at: the cell that it stands in.
+        pattern: the same for all copies of the formula on its sheet; what is found out about one holds for all.
+    """
+
+    text: str
+    at: Address
+    pattern: Pattern = field(compare=False, repr=False)
+
+    @cached_property
+    def tree(self) -> Node:
+        """The formula as a tree; defined names of the book are replaced by what they stand for."""
+        here, there = self.at, self.pattern.at
+        return moved(self.pattern.tree, here.row - there.row, here.column - there.column)
+
+
+def parse_spreadsheet_formula(text: str, at: Address = _HERE) -> Formula:
+    """Read a formula.
+
+    Args:
+        text: in A1 style, with or without the equals sign before it; arguments are separated by , or ;.
+        at: the cell that it stands in.
+
+    Raises:
+        FormulaError: it is no formula, or one that reads other workbooks, tables, unions or intersections of ranges;
+            it says where.
+    """
+    tokens = formula_tokens(text)
+    return Formula(text.removeprefix("="), at, Pattern(_key(tokens, at), parse_tokens(text, tokens), at))
+
+
+@final
+class Patterns:
+    """The formulas of one sheet, each pattern parsed once.
+
+    Args:
+        names: what the defined names stand for, by their name in capitals.
+    """
+
+    def __init__(self, names: Mapping[str, Node]) -> None:
+        self._names = names
+        self._known: dict[str, Pattern] = {}
+
+    def formula(self, text: str, at: Address) -> Formula:
+        """Return the formula of a cell; one that cannot be read has a tree that says so."""
+        try:
+            tokens = formula_tokens(text)
+        except FormulaError as error:
+            return Formula(text, at, Pattern(text, Unread(text, str(error)), at))
+        key = _key(tokens, at)
+        pattern = self._known.get(key)
+        if pattern is None:
+            try:
+                tree = _resolved(parse_tokens(text, tokens), self._names)
+            except FormulaError as error:
+                tree = Unread(text, str(error))
+            pattern = self._known[key] = Pattern(key, tree, at)
+        return Formula(text, at, pattern)
+
+    def copied(self, first: Formula, at: Address) -> Formula:
+        """Return the copy of a formula in another cell of its sheet."""
+        return Formula(copied_text(first.text, first.at, at), at, first.pattern)
+
+
+def copied_text(text: str, first: Address, at: Address) -> str:
+    """Write the formula of the cell `first` as its copy in the cell `at`; what moves off the sheet becomes #REF!."""
+    pieces: list[str] = []
+    end = 0
+    try:
+        tokens = formula_tokens(text)
+    except FormulaError:
+        return text
+    for token in tokens:
+        pieces.append(text[end : token.start])
+        end = token.start + len(token.text)
+        pieces.append(_moved_text(token, at.row - first.row, at.column - first.column))
+    return "".join(pieces)
+
+
+def moved(node: Node, rows: int, columns: int) -> Node:
+    """Return the tree as its copy some rows further down and some columns further right reads."""
+    if rows == 0 and columns == 0:
+        return node
+    match node:
+        case Reference():
+            return _moved_reference(node, rows, columns)
+        case RangeReference(first, last):
+            corners = _moved_reference(first, rows, columns), _moved_reference(last, rows, columns)
+            if isinstance(corners[0], ErrorLiteral):
+                return corners[0]
+            return corners[1] if isinstance(corners[1], ErrorLiteral) else RangeReference(corners[0], corners[1])
+        case Binary(operator, left, right):
+            return Binary(operator, moved(left, rows, columns), moved(right, rows, columns))
+        case Unary(operator, operand):
+            return Unary(operator, moved(operand, rows, columns))
+        case Call(name, arguments):
+            return Call(name, tuple([moved(argument, rows, columns) for argument in arguments]))
+        case _:
+            return node
+
+
+def _moved_reference(reference: Reference, rows: int, columns: int) -> Reference | ErrorLiteral:
+    address = Address(
+        reference.row + (0 if reference.is_row_fixed else rows),
+        reference.column + (0 if reference.is_column_fixed else columns),
+    )
+    if not address.is_on_a_sheet:
+        return ErrorLiteral(ErrorValue("#REF!"))
+    return replace(reference, row=address.row, column=address.column)
+
+
+def _resolved(node: Node, names: Mapping[str, Node]) -> Node:
+    match node:
+        case DefinedName(name):
+            return names.get(name.upper(), node)
+        case Binary(operator, left, right):
+            return Binary(operator, _resolved(left, names), _resolved(right, names))
+        case Unary(operator, operand):
+            return Unary(operator, _resolved(operand, names))
+        case Call(name, arguments):
+            return Call(name, tuple([_resolved(argument, names) for argument in arguments]))
+        case _:
+            return node
+
+
+def _key(tokens: Sequence[Token], at: Address) -> str:
+    return " ".join([_relative(token, at) if token.kind in _MOVING else token.text for token in tokens])
+
+
+_MOVING = ("cell", "columns", "rows")
+
+
+def _relative(token: Token, at: Address) -> str:
+    if token.kind == "cell":
+        reference = _reference(token.text)
+        row = f"R{reference.row}" if reference.is_row_fixed else f"R[{reference.row - at.row}]"
+        column = f"C{reference.column}" if reference.is_column_fixed else f"C[{reference.column - at.column}]"
+        return row + column
+    sides = []
+    for side in token.text.split(":"):
+        number = column_number(side.lstrip("$")) if token.kind == "columns" else int(side.lstrip("$"))
+        own = at.column if token.kind == "columns" else at.row
+        letter = "C" if token.kind == "columns" else "R"
+        sides.append(f"{letter}{number}" if side.startswith("$") else f"{letter}[{number - own}]")
+    return ":".join(sides)
+
+
+def _moved_text(token: Token, rows: int, columns: int) -> str:
+    if token.kind == "cell":
+        moved_cell = _moved_reference(_reference(token.text), rows, columns)
+        if isinstance(moved_cell, ErrorLiteral):
+            return str(moved_cell.value)
+        fixed = "$" if moved_cell.is_column_fixed else "", "$" if moved_cell.is_row_fixed else ""
+        return f"{fixed[0]}{column_letters(moved_cell.column)}{fixed[1]}{moved_cell.row}"
+    if token.kind == "columns" and columns:
+        sides = token.text.split(":")
+        return ":".join(
+            side if side.startswith("$") else column_letters(column_number(side) + columns) for side in sides
+        )
+    if token.kind == "rows" and rows:
+        return ":".join(side if side.startswith("$") else str(int(side) + rows) for side in token.text.split(":"))
+    return token.text
+
+
+@lru_cache(maxsize=16384)
+def _reference(text: str) -> Reference:
+    return cell_reference(text, None)
