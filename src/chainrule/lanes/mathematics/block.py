@@ -151,18 +151,15 @@ class Real:
 
     def as_float64(self) -> "Real":
         """Return the same number in float64."""
-        return self._converted("fpext", "float64")
+        return self.as_precision("float64")
 
-    def as_float32(self) -> "Real":
-        """Return the nearest number in float32."""
-        return self._converted("fptrunc", "float32")
-
-    def _converted(self, instruction: str, precision: Precision) -> "Real":
+    def as_precision(self, precision: Precision) -> "Real":
+        """Return the nearest number in a precision."""
         if self.precision == precision:
             return self
+        instruction = "fpext" if precision == "float64" else "fptrunc"
         target = f"<{self.block.lanes} x {ELEMENTS[precision]}>"
-        name = self.block.line(f"{instruction} {self.type} {self.name} to {target}")
-        return Real(self.block, name, precision)
+        return Real(self.block, self.block.line(f"{instruction} {self.type} {self.name} to {target}"), precision)
 
     def _calculated(self, instruction: str, other: "Real | float") -> "Real":
         right = self.constant(other)
@@ -213,19 +210,24 @@ class Whole:
 
     def equals(self, other: "Whole | int") -> "Truth":
         """Return where two integers are the same."""
-        right = self._constant(other)
+        right = self.constant(other)
         return Truth(self.block, self.block.line(f"icmp eq {self.type} {self.name}, {right.name}"))
+
+    def bit(self, place: int) -> "Truth":
+        """Return where one of its bits is set; place 0 is the last."""
+        return (self & (1 << place)).equals(1 << place)
 
     def as_real(self) -> Real:
         """Return the number that has these bits."""
         target = f"<{self.block.lanes} x {ELEMENTS[self.precision]}>"
         return Real(self.block, self.block.line(f"bitcast {self.type} {self.name} to {target}"), self.precision)
 
-    def _constant(self, value: "Whole | int") -> "Whole":
+    def constant(self, value: "Whole | int") -> "Whole":
+        """Return an integer in every lane; a vector as it is."""
         return value if isinstance(value, Whole) else self.block.whole(value, self.precision)
 
     def _calculated(self, instruction: str, other: "Whole | int") -> "Whole":
-        right = self._constant(other)
+        right = self.constant(other)
         name = self.block.line(f"{instruction} {self.type} {self.name}, {right.name}")
         return Whole(self.block, name, self.precision)
 
@@ -273,9 +275,12 @@ def fma(left: Real, right: Real | float, added: Real | float) -> Real:
 
 
 def polynomial(x: Real, coefficients: Sequence[float]) -> Real:
-    """Return Σ cₖ xᵏ, the constant first, by Horner's rule: Σ of the rounding errors is least."""
-    *lower, last = coefficients
-    total = x.constant(last)
-    for coefficient in reversed(lower):
-        total = fma(total, x, coefficient)
+    """Return Σ cₖ xᵏ, the constant first: Horner's rule in x² over pairs, half as many steps one after the other."""
+    *lower, last = [
+        fma(x, pair[1], pair[0]) if len(pair) == 2 else x.constant(pair[0])
+        for pair in (coefficients[k : k + 2] for k in range(0, len(coefficients), 2))
+    ]
+    total, square = last, x * x
+    for pair in reversed(lower):
+        total = fma(square, total, pair)
     return total

@@ -4,12 +4,18 @@ from collections.abc import Callable, Iterable
 
 from chainrule.errors import UnknownNameError
 from chainrule.lanes.mathematics.block import Block, Precision, Real
-from chainrule.lanes.mathematics.exponentials import exp, sigmoid, tanh
-from chainrule.lanes.mathematics.logarithms import log
-from chainrule.lanes.mathematics.powers import power, sqrt
+from chainrule.lanes.mathematics.error_function import erf, erfc
+from chainrule.lanes.mathematics.exponentials import cosh, exp, exp2, expm1, sigmoid, sinh, tanh
+from chainrule.lanes.mathematics.logarithms import acosh, asinh, atanh, log, log1p, log2, log10
+from chainrule.lanes.mathematics.powers import power, sign, sqrt
+from chainrule.lanes.mathematics.trigonometry import acos, asin, atan, cos, sin, tan
 
 _OF_ONE: dict[str, Callable[[Real], Real]] = {
-    function.__name__: function for function in (exp, log, sigmoid, sqrt, tanh)
+    function.__name__: function
+    for function in (
+        *(acos, acosh, asin, asinh, atan, atanh, cos, cosh, erf, erfc, exp, exp2, expm1, log, log10, log1p, log2),
+        *(sigmoid, sign, sin, sinh, sqrt, tan, tanh),
+    )
 }
 _OF_TWO: dict[str, Callable[[Real, Real], Real]] = {"pow": power}
 

@@ -3,12 +3,14 @@
     x = n·ln 2 + r,  |r| ≤ ln 2 / 2,  so that eˣ = 2ⁿ·eʳ
 
 n is found by adding a number so large that the sum has no bits left for the fraction; the sum's last bits are then
-the integer n, which become an exponent without a conversion. eʳ − 1 is a polynomial where no division is needed.
-The logistic function and tanh divide anyway; there eʳ is written as a quotient, which needs half as many terms:
+the integer n, which become an exponent without a conversion. eʳ − 1 is a polynomial.
+
+tanh divides anyway; there eʳ is written as a quotient, which needs half as many terms:
 
     eʳ = (c + h) / (c − h),  h = r/2,  c = h·coth h = 1 + h²·Q(h²)
 
-Coefficients: minimax (Remez), rounded one after the other; the errors beside them are relative to the result.
+Coefficients: minimax (Remez), rounded one after the other; the errors beside them are relative to the result. "Largest
+error" is what was measured, of some 10⁵ numbers in each precision, in units in the last place.
 """
 
 import math
@@ -17,6 +19,10 @@ from typing import final
 
 from chainrule.lanes.mathematics.block import BIAS, FRACTION_BITS, Precision, Real, Whole, fma, polynomial
 
+_BELOW_ONE = 0.703125  # 45/64; see sigmoid
+_SHIFT = 0.25  # see tanh
+_HUGE = 2.0**100
+
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -24,11 +30,13 @@ class ExponentialConstants:
     """What the exponentials of one precision are made of.
 
     Attributes:
-        ln2_rest: ln 2 − its nearest number in this precision.
-        exp: (eʳ − 1 − r)/r².
-        coth: Q above.
-        least, most: beyond them eˣ is 0 or infinite.
-        one: from there on tanh(x) and the logistic function are 1, with a margin.
+        ln2: ln 2, as near as the precision has it.
+        ln2_rest: what it lacks.
+        exp: (eʳ − 1 − r)/r², in powers of r.
+        coth: Q above, in powers of h², for |h| ≤ 3/8·ln 2.
+        least: below it eˣ is 0, and so is the logistic function.
+        most: above it eˣ is infinite.
+        one: above it the logistic function is 1, and so is tanh above half of it.
     """
 
     ln2: float
@@ -56,83 +64,104 @@ CONSTANTS: dict[Precision, ExponentialConstants] = {
             2.763080505909577e-07,
             2.5016870125826288e-08,
         ),
-        coth=(  # 2⁻⁶⁰·⁰
-            0.33333333333333204,
-            -0.022222222221609904,
-            0.0021164020225217847,
-            -0.00021163393181692413,
-            2.1186996651746325e-05,
+        coth=(  # 2⁻⁶²·¹
+            0.33333333333333315,
+            -0.022222222222169755,
+            0.002116402111448045,
+            -0.00021163999649017394,
+            2.1373070762167993e-05,
+            -2.113161915523474e-06,
         ),
         least=-746.0,
-        most=710.0,
+        most=711.0,
         one=40.0,
     ),
     "float32": ExponentialConstants(
         ln2=0.693147182464599609375,
         ln2_rest=-1.904654299957768e-09,
         exp=(0.49999994, 0.166665167, 0.0416681059, 0.0083690919, 0.00138352602),  # 2⁻²⁸·²
-        coth=(0.333332509, -0.022133708),  # 2⁻²⁸·⁷
+        coth=(0.333333313, -0.0222207196, 0.00208405498),  # 2⁻³³·⁶
         least=-104.5,
-        most=89.0,
+        most=90.0,
         one=20.0,
     ),
 }
 
 
 def exp(x: Real) -> Real:
-    """Return eˣ; largest error 1.0 ulp."""
+    """Return eˣ. Largest error 0.96 ulp."""
     constants = CONSTANTS[x.precision]
-    power, rest = _reduced(x.at_least(constants.least).at_most(constants.most))
-    below, above = power_of_two_halves(power)
-    return fma(above, exp_minus_one_near_zero(rest), above) * below
+    power, rest = reduced(x.at_least(constants.least).at_most(constants.most))
+    return scaled_exponential(power, minus_one_near_zero(rest))
+
+
+def exp2(x: Real) -> Real:
+    """Return 2ˣ."""
+    number = _rounding_number(x.precision) + 2 * BIAS[x.precision]
+    lowest, bias = -BIAS[x.precision] - FRACTION_BITS[x.precision] - 2.0, BIAS[x.precision]
+    inside = x.at_least(lowest).at_most(bias + 2.0)
+    shifted = inside + number
+    rest = (inside - (shifted - number)) * math.log(2)
+    return scaled_exponential(shifted.as_bits(), minus_one_near_zero(rest))
+
+
+def expm1(x: Real) -> Real:
+    """Return eˣ − 1."""
+    constants = CONSTANTS[x.precision]
+    power, rest = reduced(x.at_least(-constants.one).at_most(constants.most))
+    return _minus_one(power, rest, 1.0).with_sign_of(x)
 
 
 def sigmoid(x: Real) -> Real:
-    """Return 1/(1 + e⁻ˣ)."""
+    """Return 1/(1 + e⁻ˣ) = eˣ/(eˣ + 1). Largest error 1.8 ulp.
+
+    Both sides of the fraction are multiplied by 45/64, so that eʳ stays below 1 and its rounding error is half.
+    """
     constants = CONSTANTS[x.precision]
-    power, rest = _reduced(x.at_least(constants.least).at_most(constants.one))
+    power, rest = reduced(x.at_least(constants.least).at_most(constants.one))
     below, above = power_of_two_halves(power)
-    square = rest * rest
-    # c and h of the docstring above, twice as large: h need not be formed.
-    centre = fma(square, polynomial(square, [c / 2 / 4**k for k, c in enumerate(constants.coth)]), 2.0)
-    numerator = centre + rest
-    return numerator / fma(below * above, numerator, centre - rest) * above * below
+    near = minus_one_near_zero(rest)
+    exponential = fma(near, _BELOW_ONE, _BELOW_ONE)
+    return exponential / fma(below * above, exponential, _BELOW_ONE) * above * below
 
 
 def tanh(x: Real) -> Real:
-    """Return the hyperbolic tangent, (s(c + h) − (c − h)) / (s(c + h) + (c − h)) with e²ˣ = s·(c + h)/(c − h)."""
+    """Return the hyperbolic tangent, d / (d + (c − h)) with d = (s(c + h) − (c − h))/2 and e²ˣ = s·(c + h)/(c − h).
+
+    It is that of |x|, with the sign of x. s is 1 until |x| = 3/8·ln 2: if it became 2 earlier, d would be the
+    difference of two numbers of like size. Largest error 1.98 ulp.
+    """
     constants = CONSTANTS[x.precision]
     half_log = constants.ln2 / 2
-    inside = x.at_least(-constants.one / 2).at_most(constants.one / 2)
-    shifted = fma(inside, 1 / half_log, _rounding_number(x.precision) + BIAS[x.precision])
-    power = (shifted.as_bits() << FRACTION_BITS[x.precision]).as_real()
-    count = shifted - (_rounding_number(x.precision) + BIAS[x.precision])
+    number = _rounding_number(x.precision) + BIAS[x.precision] - 1
+    inside = abs(x).at_most(constants.one / 2)
+    shifted = fma(inside - _SHIFT * half_log, 1 / half_log, number)
+    count = shifted - number
+    half_power = (shifted.as_bits() << FRACTION_BITS[x.precision]).as_real()
     half = fma(count, -constants.ln2_rest / 2, fma(count, -half_log, inside))
     square = half * half
-    beyond_one = square * polynomial(square, constants.coth)  # c − 1
-    less, more = power - 1.0, power + 1.0
-    numerator = fma(less, beyond_one, fma(more, half, less))
-    denominator = fma(more, beyond_one, fma(less, half, more))
-    return (numerator / denominator).with_sign_of(x)
+    beyond_one = square * polynomial(square, constants.coth)
+    less, more = half_power - 0.5, half_power + 0.5
+    difference = less + fma(less, beyond_one, more * half)
+    return (difference / (difference + (1.0 + (beyond_one - half)))).with_sign_of(x)
 
 
-def exp_minus_one_near_zero(rest: Real) -> Real:
-    """Return eʳ − 1 for |r| ≤ ln 2 / 2."""
-    return fma(rest * rest, polynomial(rest, CONSTANTS[rest.precision].exp), rest)
+def sinh(x: Real) -> Real:
+    """Return the hyperbolic sine, m + m/(2m + 1) with m = (eˣ − 1)/2, for |x|."""
+    power, rest = reduced(abs(x).at_most(CONSTANTS[x.precision].most))
+    half = _minus_one(power - 1, rest, 0.5)
+    finite = half.at_most(_HUGE)  # ∞/∞ is not a number
+    return (half + finite / fma(finite, 2.0, 1.0)).with_sign_of(x)
 
 
-def power_of_two_halves(power: Whole) -> tuple[Real, Real]:
-    """Return two powers of two whose product is 2ⁿ: what is too large or too small for one of them fits into two.
-
-    Args:
-        power: n + 2·bias in its last bits.
-    """
-    below = power >> 1
-    fraction = FRACTION_BITS[power.precision]
-    return (below << fraction).as_real(), ((power - below) << fraction).as_real()
+def cosh(x: Real) -> Real:
+    """Return the hyperbolic cosine, e + 1/(4e) with e = eˣ/2, for |x|."""
+    power, rest = reduced(abs(x).at_most(CONSTANTS[x.precision].most))
+    half = scaled_exponential(power - 1, minus_one_near_zero(rest))
+    return half + 0.25 / half
 
 
-def _reduced(x: Real) -> tuple[Whole, Real]:
+def reduced(x: Real) -> tuple[Whole, Real]:
     """Return n + 2·bias (in the last bits) and r, with x = n·ln 2 + r.
 
     x − n·ln2 is exact: both are multiples of ln2's last bit, and the difference is small.
@@ -142,6 +171,37 @@ def _reduced(x: Real) -> tuple[Whole, Real]:
     shifted = fma(x, 1 / constants.ln2, number)
     count = shifted - number
     return shifted.as_bits(), fma(count, -constants.ln2_rest, fma(count, -constants.ln2, x))
+
+
+def minus_one_near_zero(rest: Real) -> Real:
+    """Return eʳ − 1 for |r| ≤ ln 2 / 2."""
+    return fma(rest * rest, polynomial(rest, CONSTANTS[rest.precision].exp), rest)
+
+
+def scaled_exponential(power: Whole, near: Real) -> Real:
+    """Return 2ⁿ·(1 + near), however large or small.
+
+    Args:
+        power: n + 2·bias in its last bits.
+        near: eʳ − 1.
+    """
+    below, above = power_of_two_halves(power)
+    return fma(above, near, above) * below
+
+
+def _minus_one(power: Whole, rest: Real, taken: float) -> Real:
+    """Return 2ⁿ·eʳ − taken."""
+    below, above = power_of_two_halves(power)
+    fraction = FRACTION_BITS[power.precision]
+    below_inverse = (power.constant(2 * BIAS[power.precision] << fraction) - below.as_bits()).as_real()
+    return fma(above, minus_one_near_zero(rest), fma(below_inverse, -taken, above)) * below
+
+
+def power_of_two_halves(power: Whole) -> tuple[Real, Real]:
+    """Return two powers of two whose product is 2ⁿ: what is too large or too small for one of them fits into two."""
+    below = power >> 1
+    fraction = FRACTION_BITS[power.precision]
+    return (below << fraction).as_real(), ((power - below) << fraction).as_real()
 
 
 def _rounding_number(precision: Precision) -> float:
