@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from chainrule.native import compile_function
+from chainrule.native import compile_function, vector_registers
 
 ADD = """
 define void @add(double %x, double %y, ptr %out) {
@@ -61,3 +61,9 @@ def test_a_function_that_is_not_there() -> None:
     with pytest.raises(RuntimeError) as caught:
         compile_function(ADD, "subtract", ARGUMENTS)
     assert str(caught.value) == "The code has no function 'subtract'."
+
+
+def test_the_registers_hold_whole_numbers_of_float64() -> None:
+    bits, count = vector_registers()
+    assert bits in (128, 256, 512)
+    assert count in (16, 32)

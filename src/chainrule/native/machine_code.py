@@ -61,6 +61,16 @@ def _compiled(code: str, name: str, arguments: tuple[type, ...], passes: bool) -
     return function
 
 
+def vector_registers() -> tuple[int, int]:
+    """Return the bits of this processor's vector registers and how many it has."""
+    features = _features()
+    if "+avx512f" in features:
+        return 512, 32
+    if "+avx2" in features:
+        return 256, 16
+    return (128, 32) if "+neon" in features else (128, 16)
+
+
 def _features() -> str:
     """Return what this processor has beyond its name; nothing where LLVM cannot ask it."""
     try:

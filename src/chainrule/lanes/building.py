@@ -1,0 +1,150 @@
+"""From a traced step to the graph that kernels are made of."""
+
+import operator
+from typing import Any
+
+import torch
+from torch import fx
+
+from chainrule.lanes.graph import Batch, Graph, Kind, Node, Source
+from chainrule.lanes.tracing import StepInputs
+from chainrule.lanes.unsupported import Unsupported
+
+FILLS = {
+    "full_like": 1, "full": 1, "zeros_like": 0, "ones_like": 1, "zeros": 0, "ones": 1, "scalar_tensor": 0,
+    "new_zeros": 0, "new_ones": 1, "new_full": 2, "empty_like": 0, "empty": 0,
+}  # fmt: skip
+RANDOM = frozenset({"rand", "rand_like", "randn", "randn_like"})
+_REFUSED = ("bernoulli", "multinomial", "normal", "uniform", "randint", "randperm", "poisson", "exponential")
+
+
+def build_graph(traced: fx.GraphModule, inputs: StepInputs, *, has_batches: bool, own_order: bool) -> Graph:
+    """Return the graph of a traced step, with what is shared and what differs between the runs marked.
+
+    Args:
+        traced: the step.
+        inputs: of it.
+        has_batches: each step has other samples.
+        own_order: each run has other samples than the other runs.
+
+    Raises:
+        Unsupported: a random op that has no generator of its own here; it would be the same number in every step.
+    """
+    sources = _sources(inputs)
+    known: dict[fx.Node, Node] = {}
+    random = 0
+    outputs: list[Node] = []
+    for item in traced.graph.nodes:
+        if item.op == "output":
+            outputs = [known[value] for value in item.args[0]]
+            continue
+        node = _node(item, known)
+        if item.op == "placeholder":
+            node.source, node.number = sources.pop(0)
+            is_own = node.source is Source.SAMPLES and own_order
+            node.is_lane = node.source in (Source.STATE, Source.SETTING) or is_own
+            node.changes = node.source is Source.STEP or (node.source is Source.SAMPLES and has_batches)
+            if node.source is Source.SAMPLES:
+                node.batch = Batch(0)
+        elif node.op in RANDOM:
+            node.number, random = random, random + 1
+            node.is_lane = True
+        elif any(word in node.op for word in _REFUSED):
+            raise Unsupported.because("It draws random numbers in a way that the engine has no generator for.", node.op)
+        elif node.op not in FILLS:
+            node.is_lane = any(source.is_lane for source in node.inputs)
+            node.changes = any(source.changes for source in node.inputs)
+        known[item] = node
+    nodes = tuple(known.values())
+    for node in nodes:
+        for source in node.inputs:
+            source.users.append(node)
+    states = tuple(node for node in nodes if node.source is Source.STATE)
+    samples = max((node.shape[0] for node in nodes if node.source is Source.SAMPLES), default=0)
+    return Graph(nodes, states, tuple(outputs[:-1]), outputs[-1], samples)
+
+
+def evaluate_shared(
+    graph: Graph, wanted: list[Node], values: dict[Node, torch.Tensor], owner: fx.GraphModule
+) -> dict[Node, torch.Tensor]:
+    """Compute shared nodes with torch from the values of the shared inputs."""
+    known = dict(values)
+    needed = set(wanted)
+    for node in reversed(graph.nodes):
+        if node in needed:
+            needed.update(source for source in node.inputs if node.op not in FILLS)
+    with torch.no_grad():
+        for node in graph.nodes:
+            if node in needed and node not in known:
+                known[node] = _computed(node, known, owner)
+    return known
+
+
+def fill_value(node: Node) -> float:
+    """Return the number that a constant tensor is filled with."""
+    place = FILLS[node.op]
+    if node.op.startswith(("zeros", "ones", "new_zeros", "new_ones", "empty")):
+        return float("ones" in node.op)
+    return float(node.arguments[place])
+
+
+def _computed(node: Node, known: dict[Node, torch.Tensor], owner: fx.GraphModule) -> torch.Tensor:
+    if node.op in FILLS:
+        dtype = {Kind.FLOAT: torch.float64, Kind.INT: torch.int64, Kind.BOOL: torch.bool}[node.kind]
+        return torch.full(node.shape, fill_value(node), dtype=dtype)
+    if node.op == "constant":
+        value: torch.Tensor = getattr(owner, str(node.traced.target))
+        return value
+    target: Any = node.traced.target
+    result: torch.Tensor = target(*_real(node.arguments, known), **_real(node.options, known))
+    return result
+
+
+def _real(value: Any, known: dict[Node, torch.Tensor]) -> Any:
+    if isinstance(value, Node):
+        return known[value]
+    if isinstance(value, (tuple, list)):
+        return type(value)(_real(item, known) for item in value)
+    if isinstance(value, dict):
+        return {name: _real(item, known) for name, item in value.items()}
+    return value
+
+
+def _sources(inputs: StepInputs) -> list[tuple[Source, int]]:
+    counts = (
+        (Source.STATE, len(inputs.states)),
+        (Source.SETTING, len(inputs.settings)),
+        (Source.STEP, 1),
+        (Source.SAMPLES, len(inputs.samples)),
+        (Source.CONSTANT, len(inputs.constants)),
+    )
+    return [(source, number) for source, count in counts for number in range(count)]
+
+
+def _node(item: fx.Node, known: dict[fx.Node, Node]) -> Node:
+    value: Any = item.meta.get("val")
+    if item.op == "placeholder":
+        return Node(item.name, "input", (), {}, tuple(value.shape), Kind.of(value.dtype), item)
+    if item.op == "get_attr":
+        value = value if value is not None else getattr(item.graph.owning_module, str(item.target))
+        return Node(item.name, "constant", (), {}, tuple(value.shape), Kind.of(value.dtype), item)
+    arguments = tuple(_ours(argument, known) for argument in item.args)
+    options = {name: _ours(argument, known) for name, argument in item.kwargs.items()}
+    if item.target is operator.getitem:
+        raise Unsupported.because(f"The op {_op(item.args[0])} has several results.", _op(item.args[0]))
+    if not isinstance(value, torch.Tensor):
+        raise Unsupported.because(f"The op {_op(item)} does not give one tensor.", _op(item))
+    return Node(item.name, _op(item), arguments, options, tuple(value.shape), Kind.of(value.dtype), item)
+
+
+def _ours(argument: Any, known: dict[fx.Node, Node]) -> Any:
+    if isinstance(argument, fx.Node):
+        return known[argument]
+    if isinstance(argument, (tuple, list)):
+        return tuple(_ours(part, known) for part in argument)
+    return argument
+
+
+def _op(item: Any) -> str:
+    target = item.target
+    return str(target).split(".")[1] if isinstance(target, torch._ops.OpOverload) else str(target)

@@ -1,0 +1,84 @@
+"""A compiled training: many runs of one network, each in a lane of the processor's vectors."""
+
+from dataclasses import dataclass
+
+from torch import fx
+
+from chainrule.lanes.absorbing import absorbing_states
+from chainrule.lanes.building import build_graph
+from chainrule.lanes.description import StepDescription
+from chainrule.lanes.graph import Graph
+from chainrule.lanes.kernel_code import NAME, KernelCode, Shape, work, write_kernel
+from chainrule.lanes.mathematics.block import BITS
+from chainrule.lanes.measures import Measure, final_loss, with_divergence
+from chainrule.lanes.plan import Plan, make_plan
+from chainrule.lanes.running import ARGUMENTS, Outcome, Runs, run_blocks
+from chainrule.lanes.shared_data import SharedData
+from chainrule.lanes.tracing import StepInputs, trace_step
+from chainrule.native import compile_function, vector_registers
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """A training that is compiled for this processor.
+
+    Attributes:
+        description: what it trains.
+        graph: its step.
+        plan: how it computes the step.
+        code: its text and the memory that a thread needs.
+        lanes: how many runs a block has.
+        measure: what it says about a run.
+    """
+
+    description: StepDescription
+    inputs: StepInputs
+    traced: fx.GraphModule
+    graph: Graph
+    plan: Plan
+    code: KernelCode
+    lanes: int
+    measure: Measure
+
+    def run(self, runs: Runs, steps: int, *, threads: int = 1) -> Outcome:
+        """Train every run for some steps.
+
+        Args:
+            runs: initial states, hyperparameters and what is asked for.
+            steps: how many.
+            threads: of the processor to use; results do not depend on it.
+        """
+        function = compile_function(self.code.text, NAME, ARGUMENTS)
+        shared = SharedData(self.description, self.inputs, self.traced, self.plan, runs.order)
+        return run_blocks(function, self, shared, runs, steps, threads)
+
+
+def compile_runs(description: StepDescription, *, measure: Measure | None = None, shape: Shape | None = None) -> Kernel:
+    """Return the kernel of a training step.
+
+    Args:
+        description: one run's step.
+        measure: what to say about a run; None: its last loss.
+        shape: how to use the processor; None: as suits it. Results do not depend on it.
+
+    Raises:
+        Unsupported: the step cannot be computed by lanes, with the reason.
+    """
+    traced, inputs = trace_step(description)
+    own = description.order == "own" and description.batch_size is not None
+    graph = build_graph(traced, inputs, has_batches=description.batch_size is not None, own_order=own)
+    plan = make_plan(graph)
+    shape = shape or usual_shape(description, plan)
+    measure = with_divergence(measure or final_loss())
+    code = write_kernel(plan, description.precision, shape, measure, absorbing_states(traced, graph, inputs))
+    compile_function(code.text, NAME, ARGUMENTS)
+    return Kernel(description, inputs, traced, graph, plan, code, shape.lanes, measure)
+
+
+def usual_shape(description: StepDescription, plan: Plan) -> Shape:
+    """Return how to use this processor: one register of runs, and several for steps that are mostly waiting."""
+    bits, count = vector_registers()
+    lanes = bits // BITS[description.precision]
+    if work(plan) <= 200:
+        return Shape(lanes * 2, count // 2)
+    return Shape(lanes, count)

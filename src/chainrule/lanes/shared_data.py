@@ -1,0 +1,106 @@
+"""The tensors that all runs share, computed by torch, as kernels read them."""
+
+import ctypes
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, fx
+
+from chainrule.lanes.building import evaluate_shared
+from chainrule.lanes.description import StepDescription
+from chainrule.lanes.graph import Kind, Node, Source
+from chainrule.lanes.plan import Plan
+from chainrule.lanes.tracing import StepInputs
+
+_ELEMENTS = {"float64": np.float64, "float32": np.float32}
+_KEPT_BYTES = 256 * 2**20  # of the tensors of several steps
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """The shared tensors of some steps: their addresses for a kernel, and what owns the memory."""
+
+    addresses: Any
+    owners: list[NDArray[Any]]
+
+
+@dataclass(slots=True)
+class SharedData:
+    """The shared tensors of a kernel, for the steps of a run.
+
+    Attributes:
+        description: what is trained.
+        inputs: of the traced step.
+        traced: it.
+        plan: which shared tensors the kernel reads.
+        order: [step, sample of the step]: which sample; None without minibatches, or when each run has its own.
+    """
+
+    description: StepDescription
+    inputs: StepInputs
+    traced: fx.GraphModule
+    plan: Plan
+    order: NDArray[np.int64] | None
+    _known: dict[tuple[int, int], Steps] = field(default_factory=dict)
+    _fixed: dict[Node, Tensor] = field(default_factory=dict)
+    _lock: Any = field(default_factory=threading.Lock)
+
+    @property
+    def step_bytes(self) -> int:
+        """The memory that the tensors of one step take."""
+        return sum(node.size * 8 for node in self.plan.shared if node.changes)
+
+    def steps(self, first: int, count: int) -> Steps:
+        """Return the tensors of `count` steps from `first` on."""
+        with self._lock:
+            key = (first, count)
+            if key not in self._known:
+                if sum(step[1] for step in self._known) * self.step_bytes > _KEPT_BYTES:
+                    self._known.clear()
+                self._known[key] = self._computed(first, count)
+            return self._known[key]
+
+    def _computed(self, first: int, count: int) -> Steps:
+        shared = self.plan.shared
+        fixed = [node for node in shared if not node.changes]
+        if not self._fixed:
+            self._fixed = evaluate_shared(self.plan.graph, fixed, self._inputs(None), self.traced)
+        changing = [node for node in shared if node.changes]
+        columns: dict[Node, list[NDArray[Any]]] = {node: [] for node in changing}
+        for step in range(first, first + count) if changing else ():
+            values = evaluate_shared(self.plan.graph, changing, self._fixed | self._inputs(step), self.traced)
+            for node in changing:
+                columns[node].append(values[node].numpy())
+        owners = [
+            self._array(node, np.stack(columns[node]) if node.changes else self._fixed[node].numpy()) for node in shared
+        ]
+        addresses = (ctypes.c_void_p * max(len(owners), 1))(*[owner.ctypes.data for owner in owners])
+        return Steps(addresses, owners)
+
+    def _array(self, node: Node, values: NDArray[Any]) -> NDArray[Any]:
+        element = _ELEMENTS[self.description.precision] if node.kind is Kind.FLOAT else np.int64
+        return np.ascontiguousarray(values, dtype=element)
+
+    def _inputs(self, step: int | None) -> dict[Node, Tensor]:
+        """Return the values of the shared inputs in a step; of those that do not change when it is None."""
+        samples, constants = list(self.description.samples.values()), list(self.inputs.constants.values())
+        found: dict[Node, Tensor] = {}
+        for node in self.plan.graph.nodes:
+            if node.is_lane or node.changes is (step is None):
+                continue
+            if node.source is Source.STEP and step is not None:
+                found[node] = torch.tensor(step + 1, dtype=torch.float64)
+            elif node.source is Source.CONSTANT:
+                found[node] = constants[node.number]
+            elif node.source is Source.SAMPLES:
+                found[node] = self._samples(samples[node.number], step)
+        return found
+
+    def _samples(self, values: Tensor, step: int | None) -> Tensor:
+        if step is not None and self.order is not None:
+            values = values[torch.from_numpy(self.order[step])]
+        return values.detach().to(torch.float64) if values.is_floating_point() else values.detach()
