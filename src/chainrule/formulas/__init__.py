@@ -13,7 +13,7 @@ from chainrule.formulas.functions import (
 )
 from chainrule.formulas.pieces import Piece, derivative, simplest, smooth_branch, split
 from chainrule.formulas.printing import FormulaLatexPrinter, TextPrinter, number_text, to_latex, to_text
-from chainrule.formulas.spreadsheet import to_spreadsheet
+from chainrule.formulas.spreadsheet import SpreadsheetPrinter, to_spreadsheet
 
 __all__ = [
     "NAMED_FUNCTIONS",
@@ -24,6 +24,7 @@ __all__ = [
     "Piece",
     "Sigmoid",
     "Softplus",
+    "SpreadsheetPrinter",
     "TextPrinter",
     "derivative",
     "named_functions_in",

@@ -1,0 +1,237 @@
+"""A program as a workbook that trains: change a number, and every update, loss and gradient is computed again.
+
+Sheets: Setup (what can be changed, and the curve of the loss), Run (one row per update), Learning rates (one curve
+per rate), one sheet per rate like Run, and Formulas (what each column means and where it comes from).
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import numpy as np
+
+from chainrule.documents.sheets import (
+    LONGEST_FORMULA,
+    MOST_COLUMNS,
+    MOST_ROWS,
+    Area,
+    Curve,
+    FilledColumn,
+    FormulaCell,
+    NumberCell,
+    Page,
+    Sheet,
+    SheetCell,
+    SheetChart,
+    Style,
+    TextCell,
+    Workbook,
+    column_letters,
+)
+from chainrule.errors import ChainruleError
+from chainrule.programs import Program, run_program
+from chainrule.reports.workbook_formulas import formulas_sheet
+from chainrule.reports.workbook_plan import FIRST_ROW, RATE, cell_names, given_quantities, plan_columns, value_style
+from chainrule.reports.workbook_run import Heading, Tables, plan_tables, rate_cells, row_address, table_sheet
+from chainrule.reports.workbook_setup import Losses, setup_places, setup_sheet
+
+RATES: Final = (0.1, 0.2, 0.5, 0.8, 1.0, 2.0)
+UPDATES: Final = 100
+RUN: Final = "Run"
+LEARNING_RATES: Final = "Learning rates"
+MOST_RATES: Final = 20
+MOST_FORMULAS: Final = 2_000_000
+_LOSS_NAME: Final = "loss"
+
+
+def training_workbook(program: Program, updates: int = UPDATES, rates: Sequence[float] = RATES) -> Workbook:
+    """Return the workbook of a program.
+
+    Args:
+        program: one training step, with an optimizer's lines.
+        updates: how many; the tables have one row more, for the network before the first.
+        rates: learning rates to compare; none leaves that sheet out.
+
+    Raises:
+        ChainruleError: there is no optimizer, a number is of no use, or spreadsheets are too small for it.
+    """
+    _check(program, updates, rates)
+    places = setup_places(program)
+    names = cell_names(given_quantities(program), [_LOSS_NAME, *(f"rate_{n}" for n in range(1, len(rates) + 1))])
+    tables = plan_tables(program, plan_columns(program), names)
+    _check_size(tables, updates, len(rates))
+    rows = updates + 1
+    numbers = run_program(program, updates)
+    run = _run_sheet(tables, numbers)
+    loss = tables.area(RUN, program.loss, rows)
+    header = Area(RUN, loss.first_row - 1, loss.first_column, loss.first_row - 1, loss.first_column)
+    values = numbers[program.loss]
+    losses = Losses(updates, tables.steps(RUN, rows), loss, header, float(values[0]), float(values[-1]))
+    sheets = [setup_sheet(program, losses, _how_to_use(program, names, len(rates))), run]
+    named = {names[name]: area for name, area in places.items()} | {_LOSS_NAME: loss}
+    compared: list[Sheet] = []
+    if rates:
+        compared, rate_names = _compared(tables, updates, rates)
+        sheets += compared[:1]
+        named |= rate_names
+    return Workbook(program.title, (*sheets, formulas_sheet(tables, places), *compared[1:]), named)
+
+
+def _how_to_use(program: Program, names: Mapping[str, str], rates: int) -> tuple[str, ...]:
+    first = next((name for name in program.parameters if names[name] != name), "")
+    lines = [
+        "Change any number in a yellow cell. Everything else is computed from these cells by formulas, at once.",
+        "Run: one row per update, from row 0, the network before the first update. The weights of a row are the new "
+        "weights of the row above it.",
+        "Learning rates: the same training at other learning rates; these rates are yellow cells, too. Each rate has "
+        "a sheet with all its numbers."
+        if rates
+        else "Loss and gradients of the last row are those after the last update.",
+        "Formulas: what each column means, its formula, and how the chain rule gives the gradients.",
+    ]
+    if first:
+        lines.append(
+            f"Formulas call the cell of {first} {names[first]}, because {first.upper()} is the address of a cell."
+        )
+    return tuple(lines)
+
+
+def _run_sheet(tables: Tables, numbers: Mapping[str, np.ndarray]) -> Sheet:
+    rate = tables.names[RATE]
+    heading = Heading(
+        f"{tables.program.title}: one row per update",
+        "Row 0 is the network before the first update. All numbers are formulas; the yellow cells of Setup are where "
+        "they begin, and Formulas says what each column is.",
+        rate_cells(f"{RATE} =", rate, float(numbers[RATE][0])),
+    )
+    return table_sheet(RUN, tables, rate, numbers, heading)
+
+
+def _compared(tables: Tables, updates: int, rates: Sequence[float]) -> tuple[list[Sheet], Mapping[str, Area]]:
+    """Return the sheet with a curve per rate, a sheet per rate, and the names of the rates' cells."""
+    program, rows = tables.program, updates + 1
+    numbers = run_program(program, updates, {RATE: np.array(rates, dtype=np.float64)})
+    cells: dict[tuple[int, int], SheetCell] = {
+        (0, 0): TextCell(f"{program.title}: one training per learning rate", Style("title")),
+        (1, 0): TextCell(
+            f"The loss {program.loss} after each update. Change the rates in the yellow cells; all trainings begin "
+            "with the weights of Setup.",
+            Style("note"),
+            (1, max(2, len(rates) + 1)),
+        ),
+        (2, 0): TextCell(f"learning rate {RATE}", Style("label")),
+        (3, 0): TextCell(f"after {updates} update{'s' * (updates != 1)}", Style("label")),
+        (FIRST_ROW - 1, 0): TextCell("update", Style("header")),
+    }
+    cells |= {(FIRST_ROW + row, 0): NumberCell(row, Style("label")) for row in range(rows)}
+    columns, curves, sheets, named = [], [], [], {}
+    steps = Area(LEARNING_RATES, FIRST_ROW, 0, FIRST_ROW + updates, 0)
+    for place, rate in enumerate(rates, 1):
+        sheet, name = f"Rate {place}", f"rate_{place}"
+        named[name] = Area(LEARNING_RATES, 2, place, 2, place)
+        own = {key: values[:, place - 1] for key, values in _shaped(numbers, rows, len(rates)).items()}
+        sheets.append(_rate_sheet(sheet, tables, name, own))
+        losses = own[program.loss]
+        style = value_style(losses)
+        letters = column_letters(place)
+        cells[2, place] = NumberCell(rate, Style("edit"))
+        cells[3, place] = FormulaCell(
+            f"{letters}{FIRST_ROW + rows}", float(losses[-1]), Style("result", style.number_format)
+        )
+        cells[FIRST_ROW - 1, place] = FormulaCell(f'"{RATE} = "&{letters}3', f"{RATE} = {rate:g}", Style("header"))
+        formula = row_address(tables.area(sheet, program.loss, rows))
+        columns.append(FilledColumn(place, FIRST_ROW, formula, tuple(losses.tolist()), style))
+        header = Area(LEARNING_RATES, FIRST_ROW - 1, place, FIRST_ROW - 1, place)
+        curves.append(Curve(header, steps, Area(LEARNING_RATES, FIRST_ROW, place, FIRST_ROW + updates, place)))
+    chart = SheetChart(
+        2, len(rates) + 2, 760, 460, "Loss over the updates, by learning rate", "update", program.loss, tuple(curves)
+    )
+    widths = {0: 19.0, **dict.fromkeys(range(1, len(rates) + 1), 12.5)}
+    page = Page(1, (FIRST_ROW - 1, FIRST_ROW - 1))
+    heights = {0: 28.0, 1: 32.0, FIRST_ROW - 1: 20.0}
+    together = Sheet(
+        LEARNING_RATES, cells, tuple(columns), widths, heights, (chart,), frozen=(FIRST_ROW, 1), page=page, tint=5
+    )
+    return [together, *sheets], named
+
+
+def _shaped(numbers: Mapping[str, np.ndarray], rows: int, count: int) -> Mapping[str, np.ndarray]:
+    """Return every number once for each row and rate; what no rate changes came back once for all rates."""
+    return {name: np.broadcast_to(values.reshape(rows, -1), (rows, count)) for name, values in numbers.items()}
+
+
+def _rate_sheet(name: str, tables: Tables, rate: str, numbers: Mapping[str, np.ndarray]) -> Sheet:
+    value = float(numbers[RATE][0])
+    heading = Heading(
+        f"{tables.program.title}: one row per update",
+        f"The same as Run, with a learning rate of its own: it stands on the sheet '{LEARNING_RATES}'.",
+        rate_cells(f"{RATE} =", rate, value),
+    )
+    return table_sheet(name, tables, rate, numbers, heading)
+
+
+def _check(program: Program, updates: int, rates: Sequence[float]) -> None:
+    if not program.updated or RATE not in program.quantities:
+        raise ChainruleError(
+            what="A workbook trains, and this step has no update.",
+            where=program.title,
+            expected="a step with an optimizer: SGD, Adam, AdamW or RMSprop",
+        )
+    if updates < 1:
+        raise ChainruleError(
+            what="A workbook has at least one update.", where="--updates", found=str(updates), expected="1 or more"
+        )
+    wrong = [rate for rate in rates if not (math.isfinite(rate) and rate > 0)]
+    if wrong:
+        raise ChainruleError(
+            what="A learning rate is a positive number.",
+            where="--rates",
+            found=f"{wrong[0]:g}",
+            expected="numbers such as 0.1,0.5,1",
+        )
+    if len(rates) > MOST_RATES:
+        raise ChainruleError(
+            what=f"A workbook compares at most {MOST_RATES} learning rates.",
+            where="--rates",
+            found=str(len(rates)),
+            next_step="Write several workbooks, or leave some rates out.",
+        )
+
+
+def _check_size(tables: Tables, updates: int, rates: int) -> None:
+    """Refuse what does not fit into a spreadsheet."""
+    columns, rows = len(tables.columns) + 1, FIRST_ROW + updates + 1
+    if columns > MOST_COLUMNS:
+        raise ChainruleError(
+            what="The step has more numbers than a sheet has columns.",
+            where=tables.program.title,
+            found=f"{columns} columns",
+            expected=f"at most {MOST_COLUMNS}",
+            next_step="Choose a smaller network, or fewer samples in a batch (--data.batch_size).",
+        )
+    if rows > MOST_ROWS:
+        raise ChainruleError(
+            what="There are more updates than a sheet has rows.",
+            where="--updates",
+            found=str(updates),
+            expected=f"at most {MOST_ROWS - FIRST_ROW - 1}",
+        )
+    formulas = (columns - 1) * (updates + 1) * (1 + rates)
+    if formulas > MOST_FORMULAS:
+        raise ChainruleError(
+            what="The workbook would be too large to be opened with ease.",
+            found=f"{formulas} formulas: {columns - 1} columns, {updates + 1} rows, {1 + rates} tables",
+            expected=f"at most {MOST_FORMULAS}",
+            next_step="Take fewer updates (--updates), fewer rates (--rates, or --rates none), or fewer samples in a "
+            "batch.",
+        )
+    grown = len(str(rows))
+    for name, formula in tables.formulas.items():
+        length = len(formula.replace("{row}", "0" * grown).replace("{rate}", "rate_00")) + 1
+        if length > LONGEST_FORMULA:
+            raise ChainruleError(
+                what=f"The formula of {name} is too long for a cell.",
+                found=f"{length} characters",
+                expected=f"at most {LONGEST_FORMULA}",
+                next_step="Choose a smaller network, or fewer samples in a batch.",
+            )
