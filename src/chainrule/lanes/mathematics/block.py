@@ -20,11 +20,13 @@ BITS: dict[Precision, int] = {"float64": 64, "float32": 32}
 FRACTION_BITS: dict[Precision, int] = {"float64": 52, "float32": 23}
 BIAS: dict[Precision, int] = {"float64": 1023, "float32": 127}
 
+BEGIN = "begin"  # the label of a function's first line
+
 
 @final
 @dataclass(slots=True)
 class Block:
-    """The lines of one function without branches, in their order.
+    """The lines of one function, in their order.
 
     Attributes:
         lanes: how many numbers a vector holds.

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterable
 
 from chainrule.errors import UnknownNameError
-from chainrule.lanes.mathematics.block import Block, Precision, Real
+from chainrule.lanes.mathematics.block import BEGIN, Block, Precision, Real
 from chainrule.lanes.mathematics.error_function import erf, erfc
 from chainrule.lanes.mathematics.exponentials import cosh, exp, exp2, expm1, sigmoid, sinh, tanh
+from chainrule.lanes.mathematics.far_angles import far_angles
 from chainrule.lanes.mathematics.logarithms import acosh, asinh, atanh, log, log1p, log2, log10
 from chainrule.lanes.mathematics.powers import power, sign, sqrt
 from chainrule.lanes.mathematics.trigonometry import acos, asin, atan, cos, sin, tan
@@ -18,6 +19,7 @@ _OF_ONE: dict[str, Callable[[Real], Real]] = {
     )
 }
 _OF_TWO: dict[str, Callable[[Real, Real], Real]] = {"pow": power}
+_OF_ANGLES = frozenset({"sin", "cos", "tan"})
 
 FUNCTIONS = frozenset(_OF_ONE) | frozenset(_OF_TWO)
 
@@ -36,7 +38,9 @@ def definitions(names: Iterable[str], lanes: int, precision: Precision) -> str:
     Raises:
         UnknownNameError: a name that is not in `FUNCTIONS`.
     """
-    return "\n".join(_definition(name, lanes, precision) for name in sorted(set(names)))
+    wanted = sorted(set(names))
+    needed = [far_angles(lanes)] if _OF_ANGLES.intersection(wanted) else []
+    return "\n".join([*needed, *(_definition(name, lanes, precision) for name in wanted)])
 
 
 def _definition(name: str, lanes: int, precision: Precision) -> str:
@@ -49,4 +53,4 @@ def _definition(name: str, lanes: int, precision: Precision) -> str:
     else:
         raise UnknownNameError.unknown_name("function of lanes", name, FUNCTIONS)
     head = f"define internal {result.type} @lane_{name}({parameters}) alwaysinline {{"
-    return "\n".join([head, *block.lines, f"  ret {result.type} {result.name}", "}"])
+    return "\n".join([head, f"{BEGIN}:", *block.lines, f"  ret {result.type} {result.name}", "}"])

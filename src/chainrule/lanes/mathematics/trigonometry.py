@@ -2,8 +2,8 @@
 
     x = n·π/2 + r,  |r| ≤ π/4
 
-n·π/2 is taken away in three parts, so that r and what it lacks have 100 bits together. Beyond 2⁴⁰ that is no longer
-enough ... The inverses bring their argument below 1/2 (arcsine) or tan(π/8) (arctangent) by
+n·π/2 is taken away in three parts, so that r and what it lacks have 100 bits together; `far_angles` does it beyond 2⁴⁰.
+The inverses bring their argument below 1/2 (arcsine) or tan(π/8) (arctangent) by
 
     asin x = π/2 − 2·asin √((1 − x)/2),   atan x = π/4 + atan((x − 1)/(x + 1)),   atan x = π/2 + atan(−1/x)
 
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import final
 
 from chainrule.lanes.mathematics.block import Real, Whole, fma, polynomial
+from chainrule.lanes.mathematics.far_angles import with_far_angles
 
 _HALF_PI = (1.5707963267948966, 6.123233995736766e-17, -1.4973849048591698e-33)
 _SINE = (  # (sin r − r)/r³, 2⁻⁵⁸
@@ -153,12 +154,13 @@ def _turn(x: Real) -> _Turn:
     of_second = first - r
     lost = (first - (r + of_second)) + (of_second - second)
     rest = lost - fma(count, _HALF_PI[2], second_rest)
+    r, rest, quarters = with_far_angles(wide, r, rest, shifted.as_bits())
     square = r * r
     sine = r + fma(r * square, polynomial(square, _SINE), rest * fma(square, -0.5, 1.0))
     half = square * 0.5
     one = 1.0 - half
     cosine = one + (((1.0 - one) - half) + fma(square * square, polynomial(square, _COSINE), -(r * rest)))
-    return _Turn(wide.equals(0.0).choose(wide, sine), cosine, shifted.as_bits())
+    return _Turn(wide.equals(0.0).choose(wide, sine), cosine, quarters)
 
 
 def _turned(value: Real, quarters: Whole) -> Real:
