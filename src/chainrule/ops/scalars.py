@@ -56,10 +56,10 @@ def scalar_formula(rule: OpRule, wiring: Wiring, element: int, name: Name) -> Ex
     return _Writer(rule, wiring, element, name)(formula, {})
 
 
-def scalar_derivatives(rule: OpRule, wiring: Wiring, element: int, name: Name, argument: str) -> dict[int, Expr]:
+def scalar_derivatives(
+    rule: OpRule, wiring: Wiring, element: int, name: Name, argument: str, school: bool | None = None
+) -> dict[int, Expr]:
     """Return ∂(one output element)/∂ each element of an argument that it takes, by flat element number.
-
-    The derivative is that in terms of the output where the rule has one; the output is `name("output", element)`.
 
     Args:
         rule: the rule, as `chosen` for the arguments.
@@ -67,8 +67,10 @@ def scalar_derivatives(rule: OpRule, wiring: Wiring, element: int, name: Name, a
         element: the flat number of the output element.
         name: from an argument, or "output", and a flat element number to what shall stand for it.
         argument: such as "weight".
+        school: whether in terms of the output, `name("output", element)`; by default where the formula itself
+            overflows.
     """
-    letters, derivative = rule.local_derivative(argument)
+    letters, derivative = rule.local_derivative(argument, school)
     writer = _Writer(rule, wiring, element, name)
     places = wiring.places[argument][wiring.row(element)]
     result: dict[int, Expr] = {}

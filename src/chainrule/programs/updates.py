@@ -6,7 +6,7 @@ Formulas: the algorithm boxes of torch.optim.SGD, Adam, AdamW and RMSprop.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from sympy import Expr, Piecewise, Symbol, sqrt
+from sympy import Expr, Integer, Piecewise, Symbol, sqrt
 
 from chainrule.errors import UnknownNameError, did_you_mean
 from chainrule.programs.gradients import LOSS
@@ -25,6 +25,7 @@ _MEANINGS = {
     "t": "number of this update, from 1",
 }
 _ALWAYS = frozenset({"η", "β1", "β2", "α", "ε"})  # settings that stand in the formulas even when they are 0
+_FLAGS = frozenset({"nesterov"})  # settings that choose a formula and do not stand in it
 TIME = symbol_of("t")
 _STATES = {"u": "momentum buffer", "m": "mean of gradients", "v": "mean of squared gradients"}
 
@@ -39,9 +40,24 @@ class Updates:
     updated: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Parameters that one optimizer updates with the same settings.
+
+    Attributes:
+        optimizer: "SGD", "Adam", "AdamW" or "RMSprop".
+        settings: by the names of the formulas: {"η": 0.5, "μ": 0.9}; "nesterov": 1 for Nesterov's momentum.
+        parameters: their names.
+    """
+
+    optimizer: str
+    settings: Mapping[str, float]
+    parameters: Sequence[str]
+
+
 def setting(name: str, value: float) -> Quantity:
-    """Return a setting of an optimizer, such as η."""
-    return Quantity(name, latex_name(name), "setting", value, _MEANINGS[name])
+    """Return a setting of an optimizer, such as η, or η_2 of the second group."""
+    return Quantity(name, latex_name(name), "setting", value, _MEANINGS[name.partition("_")[0]])
 
 
 def state(letter: str, parameter: str, value: float) -> Quantity:
@@ -57,38 +73,75 @@ def with_updates(
 
     Args:
         optimizer: "SGD", "Adam", "AdamW" or "RMSprop".
-        settings: by the names of the formulas: {"η": 0.5, "μ": 0.9}.
+        settings: by the names of the formulas: {"η": 0.5, "μ": 0.9}; "nesterov": 1 for Nesterov's momentum.
         states: what it remembers before this step: {"m_w5": 0.0, "t": 3}; 0 where nothing is said, and t = 1.
         parameters: the names of the parameters.
 
     Raises:
-        ChainruleError: there are no formulas for this optimizer or these settings.
+        UnknownNameError: there are no formulas for this optimizer.
     """
-    if optimizer not in _RULES:
-        raise UnknownNameError(
-            what=f"There are no formulas for the updates of {optimizer}.",
-            found=optimizer,
-            expected="one of " + ", ".join(_RULES),
-            next_step=did_you_mean(optimizer, _RULES),
-        )
-    used: dict[str, Expr] = {name: symbol_of(name) for name, value in settings.items() if value or name in _ALWAYS}
+    return with_group_updates([Group(optimizer, settings, parameters)], states)
+
+
+def with_group_updates(groups: Sequence[Group], states: Mapping[str, float]) -> Updates:
+    """Return the lines of several groups of parameters; settings in which they differ are η_1, η_2, ...
+
+    Args:
+        groups: with different parameters.
+        states: as `with_updates` takes them.
+
+    Raises:
+        UnknownNameError: there are no formulas for an optimizer.
+    """
     lines: list[Assignment] = []
     remembered: dict[str, str] = {}
-    for parameter in parameters:
-        rule = _Lines(parameter, lines, remembered)
-        gradient = symbol_of(derivative_name(LOSS, parameter))
-        if "λ" in used and optimizer != "AdamW":
-            gradient = gradient + used["λ"] * symbol_of(parameter)
-        _RULES[optimizer](rule, used, gradient)
+    settings: dict[str, Quantity] = {}
+    parameters = {name for group in groups for name in group.parameters}
+    for group, names in zip(groups, _setting_names(groups), strict=True):
+        if group.optimizer not in _RULES:
+            raise UnknownNameError(
+                what=f"There are no formulas for the updates of {group.optimizer}.",
+                found=group.optimizer,
+                expected="one of " + ", ".join(_RULES),
+                next_step=did_you_mean(group.optimizer, _RULES),
+            )
+        settings |= {name: setting(name, group.settings[letter]) for letter, name in names.items()}
+        used: dict[str, Expr] = {letter: symbol_of(name) for letter, name in names.items()}
+        used |= {flag: Integer(1) for flag in _FLAGS if group.settings.get(flag)}
+        for parameter in group.parameters:
+            rule = _Lines(parameter, lines, remembered)
+            gradient = symbol_of(derivative_name(LOSS, parameter))
+            if "λ" in used and group.optimizer != "AdamW":
+                gradient = gradient + used["λ"] * symbol_of(parameter)
+            _RULES[group.optimizer](rule, used, gradient)
     if any(TIME in line.formula.free_symbols for line in lines):
         lines.append(Assignment(next_name("t"), TIME + 1, "update", "number of the next update"))
         remembered["t"] = next_name("t")
     return Updates(
-        tuple(setting(name, settings[name]) for name in used),
+        tuple(settings.values()),
         tuple(_state(name, states) for name in remembered if name not in parameters),
         tuple(lines),
         {name: remembered[name] for name in sorted(remembered, key=lambda name: name not in parameters)},
     )
+
+
+def _setting_names(groups: Sequence[Group]) -> list[dict[str, str]]:
+    """Return for each group what its settings are called: η, or η_2 where another group has another η."""
+    used = [
+        {
+            letter: value
+            for letter, value in group.settings.items()
+            if letter not in _FLAGS and (value or letter in _ALWAYS)
+        }
+        for group in groups
+    ]
+    shared = {
+        letter for own in used for letter in own if len({other[letter] for other in used if letter in other}) == 1
+    }
+    return [
+        {letter: letter if letter in shared else f"{letter}_{number}" for letter in own}
+        for number, own in enumerate(used, 1)
+    ]
 
 
 class _Lines:

@@ -1,0 +1,51 @@
+"""Formulas of rules in plain SymPy: the functions that only the rules know are written out, and numbers are short."""
+
+from collections.abc import Callable
+
+from sympy import Expr, Float, Max, Piecewise, Rational, ceiling, floor
+
+from chainrule.formulas import NAMED_FUNCTIONS, NamedFunction
+from chainrule.ops.hinges import Exceeded, Hinge, Reached
+from chainrule.ops.steps import Ceiling, Floor, Truncated
+from chainrule.trace import Op
+from chainrule.worked.refusals import without_formula
+
+_DIGITS = 9
+
+
+def _jump(condition: Callable[[Expr], Expr]) -> Callable[[Expr], Expr]:
+    return lambda argument: Piecewise((1, condition(argument)), (0, True))
+
+
+_WRITTEN_OUT: dict[type[NamedFunction], Callable[[Expr], Expr]] = {
+    Hinge: lambda argument: Max(0, argument, evaluate=False),
+    Reached: _jump(lambda argument: argument >= 0),
+    Exceeded: _jump(lambda argument: argument > 0),
+    Floor: floor,
+    Ceiling: ceiling,
+    Truncated: lambda argument: Piecewise((floor(argument), argument >= 0), (ceiling(argument), True)),
+}
+
+
+def plain(op: Op, expression: Expr) -> Expr:
+    """Return a formula without the functions that only the rules know.
+
+    Raises:
+        WorkedExampleError: it has a function that cannot be written out, such as rounding to the nearest number.
+    """
+    expression = expression.xreplace({number: short(float(number)) for number in expression.atoms(Float)})
+    for function in sorted(expression.atoms(NamedFunction), key=str):
+        if type(function) in NAMED_FUNCTIONS:
+            continue
+        kind = next((kind for kind in type(function).__mro__ if kind in _WRITTEN_OUT), None)
+        if kind is None:
+            raise without_formula(op, f"{function} has no form that other programs could compute.")
+        expression = expression.replace(type(function), _WRITTEN_OUT[kind])
+    return expression
+
+
+def short(number: int | float) -> Expr:
+    """Return a number as people write it: 0.01 is 1/100; as a float where it has many digits."""
+    text = repr(float(number))
+    digits = text.partition("e")[0].replace(".", "").lstrip("-0")
+    return Rational(text) if len(digits) <= _DIGITS else Float(number, 17)
