@@ -1,4 +1,4 @@
-"""Networks that are a chain of dense layers: which layer every recorded value belongs to, and what its units are called.
+"""Networks that are a chain of dense layers: which layer every value belongs to, and what its units are called.
 
 Any module is one whose way from its input to its output leads through `linear` ops with parameters as weights, and
 between them through ops that take one value and keep its units: activations, dropout, normalisation.

@@ -21,7 +21,7 @@ from chainrule.trace import Trace
 from chainrule.worked.calls import Call, data_of
 from chainrule.worked.expressions import plain, short
 from chainrule.worked.forward import Forward
-from chainrule.worked.ledger import Ledger, index_of, numbers_of, placed
+from chainrule.worked.ledger import index_of, placed
 from chainrule.worked.refusals import without_formula
 
 _ONE, _HALF = Integer(1), Rational(1, 2)

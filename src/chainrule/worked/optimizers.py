@@ -72,10 +72,10 @@ def _reason(update: Update) -> str:
     asked = [name for name in _WITHOUT_FORMULA if update.hyperparameters.get(name)]
     if asked:
         return f"There are no formulas for {update.optimizer} with {asked[0]}."
-    known = _STATES[update.optimizer]
+    states = _STATES[update.optimizer]
     if any(not isinstance(state, Tensor) for state in update.state_before.values()):
         return f"What {update.optimizer} remembered before the step is not in the trace."
-    unknown = [name for name in update.state_before if name not in known and name != "step"]
+    unknown = [name for name in update.state_before if name not in states and name != "step"]
     return f"There are no formulas for {update.optimizer} that remembers '{unknown[0]}'." if unknown else ""
 
 
