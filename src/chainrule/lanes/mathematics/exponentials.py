@@ -21,7 +21,15 @@ from chainrule.lanes.mathematics.block import BIAS, FRACTION_BITS, Precision, Re
 
 _BELOW_ONE = 0.703125  # 45/64; see sigmoid
 _SHIFT = 0.25  # see tanh
-_HUGE = 2.0**100
+_SINH = (  # (sinh x − x)/x³ in powers of x², 2⁻⁶¹·⁸
+    0.16666666666666669,
+    0.008333333333332912,
+    0.00019841269841593392,
+    2.755731910677185e-06,
+    2.505213099457926e-08,
+    1.605665963716113e-10,
+    7.776581185220716e-13,
+)
 
 
 @final
@@ -106,10 +114,13 @@ def exp2(x: Real) -> Real:
 
 
 def expm1(x: Real) -> Real:
-    """Return eˣ − 1."""
+    """Return eˣ − 1 as 2ᵏ·(2ⁿ⁻ᵏ·(eʳ − 1) + (2ⁿ⁻ᵏ − 2⁻ᵏ)): 2ⁿ alone may be infinite."""
     constants = CONSTANTS[x.precision]
     power, rest = reduced(x.at_least(-constants.one).at_most(constants.most))
-    return _minus_one(power, rest, 1.0).with_sign_of(x)
+    below, above = power_of_two_halves(power)
+    fraction, bias = FRACTION_BITS[x.precision], BIAS[x.precision]
+    below_inverse = (power.constant(2 * bias << fraction) - below.as_bits()).as_real()
+    return (fma(above, minus_one_near_zero(rest), above - below_inverse) * below).with_sign_of(x)
 
 
 def sigmoid(x: Real) -> Real:
@@ -147,18 +158,24 @@ def tanh(x: Real) -> Real:
 
 
 def sinh(x: Real) -> Real:
-    """Return the hyperbolic sine, m + m/(2m + 1) with m = (eˣ − 1)/2, for |x|."""
-    power, rest = reduced(abs(x).at_most(CONSTANTS[x.precision].most))
-    half = _minus_one(power - 1, rest, 0.5)
-    finite = half.at_most(_HUGE)  # ∞/∞ is not a number
-    return (half + finite / fma(finite, 2.0, 1.0)).with_sign_of(x)
+    """Return the hyperbolic sine, e − 1/(4e) with e = eˣ/2, for |x| ≥ 1; a polynomial below. In float64."""
+    wide = x.as_float64()
+    half = _half_exponential(abs(wide))
+    square = wide * wide
+    near = fma(wide * square, polynomial(square.at_most(1.0), _SINH), wide)
+    return (abs(wide) < 1.0).choose(near, (half - 0.25 / half).with_sign_of(wide)).as_precision(x.precision)
 
 
 def cosh(x: Real) -> Real:
-    """Return the hyperbolic cosine, e + 1/(4e) with e = eˣ/2, for |x|."""
-    power, rest = reduced(abs(x).at_most(CONSTANTS[x.precision].most))
-    half = scaled_exponential(power - 1, minus_one_near_zero(rest))
-    return half + 0.25 / half
+    """Return the hyperbolic cosine, e + 1/(4e) with e = eˣ/2, for |x|. In float64."""
+    half = _half_exponential(abs(x.as_float64()))
+    return (half + 0.25 / half).as_precision(x.precision)
+
+
+def _half_exponential(x: Real) -> Real:
+    """Return eˣ/2, which is finite where eˣ no longer is."""
+    power, rest = reduced(x.at_most(CONSTANTS[x.precision].most))
+    return scaled_exponential(power - 1, minus_one_near_zero(rest))
 
 
 def reduced(x: Real) -> tuple[Whole, Real]:
@@ -187,14 +204,6 @@ def scaled_exponential(power: Whole, near: Real) -> Real:
     """
     below, above = power_of_two_halves(power)
     return fma(above, near, above) * below
-
-
-def _minus_one(power: Whole, rest: Real, taken: float) -> Real:
-    """Return 2ⁿ·eʳ − taken."""
-    below, above = power_of_two_halves(power)
-    fraction = FRACTION_BITS[power.precision]
-    below_inverse = (power.constant(2 * BIAS[power.precision] << fraction) - below.as_bits()).as_real()
-    return fma(above, minus_one_near_zero(rest), fma(below_inverse, -taken, above)) * below
 
 
 def power_of_two_halves(power: Whole) -> tuple[Real, Real]:

@@ -84,8 +84,9 @@ def _logarithm_in_two(x: Real) -> tuple[Real, Real]:
     of_two = parts.count * LN2_EXACT
     total = fma(half, 2.0, of_two)
     total_rest = fma(half, 2.0, of_two - total) + fma(half_rest, 2.0, parts.count * LN2_EXACT_REST)
-    special = x.equals(0.0).choose(x.constant(-math.inf), x.equals(math.inf).choose(math.inf, total))
-    return special, total_rest
+    high = total + total_rest
+    special = x.equals(0.0).choose(x.constant(-math.inf), x.equals(math.inf).choose(math.inf, high))
+    return special, (total - high) + total_rest
 
 
 def _is_whole(magnitude: Real) -> Truth:
