@@ -1,9 +1,10 @@
 """Formulas and names as people write them, read: ASCII, Unicode and LaTeX."""
 
-from chainrule.notation.equation import Equation, NotationError, UnreadLine
-from chainrule.notation.name import Name, NameKind
+from chainrule.notation.lines import read_equations
 from chainrule.notation.naming import read_name
-from chainrule.notation.reading import read_equation, read_equations, read_expression
+from chainrule.notation.problem import NotationError
+from chainrule.notation.reading import read_equation, read_expression
+from chainrule.notation.written import Equation, Name, NameKind, UnreadLine
 
 __all__ = [
     "Equation",

@@ -1,34 +1,157 @@
-"""Reading names: headers and labels."""
+"""Headers and labels read: which quantity they name, and the formula that they carry."""
 
 import re
+from dataclasses import replace
+from functools import lru_cache
 
-from chainrule.notation.name import Name
+from sympy import Symbol
 
-_FIRST = {
-    "i": "input",
-    "t": "target",
-    "w": "parameter",
-    "b": "parameter",
-    "h": "forward",
-    "o": "forward",
-    "a_h": "forward",
-    "a_o": "forward",
-    "E": "loss",
-}
+from chainrule.notation.building import build
+from chainrule.notation.letters import in_one_spelling
+from chainrule.notation.parsing import parse
+from chainrule.notation.problem import NotationError
+from chainrule.notation.reading import equation_of
+from chainrule.notation.spelling import read_spelling
+from chainrule.notation.tree import Call, Node, Quantity, quantities_in
+from chainrule.notation.written import Name
+
+_LONGEST = 2_000  # signs; a longer text is no header
+_LONGEST_NAME = 120
+_NUMBER = re.compile(r"[-+]?(?:\d+[.,]?\d*|[.,]\d+)(?:[eE][-+]?\d+)?\s*%?")
+_EQUALS = re.compile(r"(?<![<>=!:])[=:](?!=)|:=")
+_ACTIVATIONS = frozenset({"sigmoid", "tanh", "relu", "leaky relu", "softplus"})
+_TRAILING = " \t\n=:?*.,;"
 
 
+@lru_cache(maxsize=4096)
 def read_name(text: str) -> Name | None:
-    """Return what a header or a label names, None if it is no name of a quantity."""
-    bare = text.strip()
-    found = re.fullmatch(r"(a_h|a_o|[itwbhoE])(\d+)", bare)
-    if found:
-        return Name(text, bare, _FIRST[found[1]], (bare,))  # type: ignore[arg-type]
-    found = re.fullmatch(r"[∂d]E(?:_total|_tot)?/[∂d](w\d+)", bare)
-    if found:
-        quantity = f"∂E/∂{found[1]}"
-        return Name(text, quantity, "gradient", (quantity,), of=read_name(found[1]))
-    if bare in ("η", "LR", "lr", "η =", "learning rate"):
-        return Name(text, "η", "setting", ("η",))
-    if bare in ("E_total", "E_tot", "Etotal"):
-        return Name(text, "E_total", "loss", ("E_total",))
+    """Return what a header or a label names, None if it is no name of a quantity.
+
+    >>> read_name("dE_total/dw5").quantity, read_name("out_h1").quantity, read_name("learning rate").quantity
+    ('∂E/∂w5', 'a_h1', 'η')
+
+    Args:
+        text: as it stands in a cell: "σ(h1)", "W1", "∂E/∂w1 = ...", "η = 0.5", "Learning Rate", "Iteration". What may
+            be something else is returned with its readings and is not certain.
+    """
+    if len(text) > _LONGEST:
+        return None
+    plain = in_one_spelling(text).text.strip(" \t\n$")
+    if not plain or not any(sign.isalpha() or sign in "∂∇#№" for sign in plain):
+        return None
+    bare = plain.rstrip(_TRAILING)
+    split = _EQUALS.search(bare)
+    name = _whole(bare) if split is None or split[0] == ":" else None
+    if name is not None:
+        return replace(name, text=text)
+    if split is not None and plain[: split.start()].strip():
+        return _explained(text, plain, split)
+    return _valued(text, plain) or _formula(text)
+
+
+def _whole(plain: str) -> Name | None:
+    """Read a text that is a name and nothing else."""
+    if len(plain) > _LONGEST_NAME or not plain:
+        return None
+    for reader in (_spelled, _written, _bracketed):
+        name = reader(plain)
+        if name is not None:
+            return name
     return None
+
+
+def _spelled(plain: str) -> Name | None:
+    """Read words: "Learning-Rate", "L.R.", "net input of h1", "w1 +"."""
+    raised = re.sub(r"(?<=\w)\s*(?:'+|\+|\^\+)$", "⁺", plain)
+    joined = re.sub(r"(?<=[^\W\d])[-.](?=\w)", " ", raised)
+    return read_spelling(re.sub(r"\s+", " ", joined.replace("'", " ") if " " in joined else joined).strip())
+
+
+def _written(plain: str) -> Name | None:
+    """Read what is written as a formula is: ∂E/∂w1, w_{5}^{+}, σ(h1)."""
+    try:
+        sides = parse(plain)
+    except NotationError:
+        return None
+    return _named(sides[0]) if len(sides) == 1 else None
+
+
+def _named(node: Node) -> Name | None:
+    if isinstance(node, Quantity):
+        return node.name
+    if isinstance(node, Call) and node.name in _ACTIVATIONS and isinstance(node.arguments[0], Quantity):
+        inner = node.arguments[0].name
+        is_unit = all(re.fullmatch(r"[ho]\d+(?:_\d+)?(?:⁽.*⁾)?", reading) for reading in inner.readings)
+        if is_unit and inner.quantity:
+            readings = tuple(f"a_{reading}" for reading in inner.readings)
+            return replace(inner, quantity=readings[0], readings=readings)
+    return None
+
+
+def _bracketed(plain: str) -> Name | None:
+    """Read a name with something in brackets behind it: "learning rate (η)", "w1 (new)", "weight (w1)", "w1(t+1)"."""
+    found = re.fullmatch(r"(?P<before>[^()\[\]{}]+?)\s*[(\[{](?P<inside>[^()\[\]{}]+)[)\]}]", plain)
+    if found is None:
+        return None
+    before, inside = found["before"], found["inside"].strip()
+    if re.fullmatch(r"[tnk]\s*\+\s*1", inside):
+        return _whole(before + "⁺")
+    together = None if inside.isdecimal() else _spelled(f"{before} {inside}")
+    if together is not None:
+        return together
+    outer, inner = _whole(before), None if inside.isdecimal() else _whole(inside)
+    if outer is None or inner is None:
+        return outer or (inner if inner is not None and inner.quantity else None)
+    if outer.quantity == inner.quantity or inner.quantity is None:
+        return outer
+    if inner.quantity in outer.readings:
+        return inner
+    return outer if outer.quantity in inner.readings or outer.is_certain else None
+
+
+def _explained(text: str, plain: str, split: "re.Match[str]") -> Name | None:
+    """Read a header that says what its name is: "h1 = w1*i1 + w2*i2", "η = 0.5"."""
+    name = _whole(plain[: split.start()].strip().rstrip("$ "))
+    if name is None or (name.quantity is None and name.kind == "step" and split[0] != "="):
+        return name and replace(name, text=text)
+    said = plain[split.end() :].strip(" $.;")
+    value = _value(said)
+    if value is not None:
+        return replace(name, text=text, value=value)
+    behind = re.split("[=:＝]", text, maxsplit=1)[-1]
+    try:
+        equation = equation_of(name, parse(behind), behind)
+    except NotationError as problem:
+        return replace(name, text=text, problem=problem)
+    if isinstance(equation.right, Symbol) and equation.right.name == name.quantity:
+        return replace(name, text=text)
+    return replace(name, text=text, formula=equation.right, equation=replace(equation, text=text))
+
+
+def _valued(text: str, plain: str) -> Name | None:
+    """Read a setting with its number behind it and no equals sign: "LR 0.5"."""
+    found = re.fullmatch(rf"(?P<name>.*?[^\W\d])\s+(?P<value>{_NUMBER.pattern})", plain)
+    name = _whole(found["name"]) if found else None
+    if found is None or name is None or name.kind != "setting":
+        return None
+    return replace(name, text=text, value=_value(found["value"]))
+
+
+def _value(said: str) -> float | None:
+    if not _NUMBER.fullmatch(said):
+        return None
+    number = said.rstrip("% ").replace(",", ".")
+    return float(number) / (100 if said.endswith("%") else 1)
+
+
+def _formula(text: str) -> Name | None:
+    """Read a formula that has no name: "(a_o1 - t1) * a_o1"."""
+    try:
+        sides = parse(text)
+        names = list(quantities_in(sides[0]))
+        is_formula = len(sides) == 1 and bool(names) and not isinstance(sides[0], Quantity)
+        if not is_formula or not all(re.search(r"\d", name.text) and len(name.readings) == 1 for name in names):
+            return None
+        return Name(text, None, "formula", is_certain=False, formula=build(sides[0], text))
+    except NotationError:
+        return None
