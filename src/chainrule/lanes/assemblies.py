@@ -183,7 +183,7 @@ def _put_each(
     address = writer.address(base, first, writer.bytes)
     pointers = writer.value(f"getelementptr [{size} x i8], ptr {address}, {kind} {offsets}")
     if adds:
-        old = code.read_each(pointers, node, size)
+        old = code.read_each(pointers, node, size, is_shared=False)
         value = Value(writer.value(f"fadd {writer.vector} {old.name}, {value.name}"), Kind.FLOAT)
     kind_of_value, element = writer.type(value.kind), writer.element if value.kind is Kind.FLOAT else f"i{writer.bits}"
     for lane in range(writer.lanes):

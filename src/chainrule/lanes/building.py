@@ -45,7 +45,7 @@ def build_graph(traced: fx.GraphModule, inputs: StepInputs, *, has_batches: bool
             node.is_lane = node.source in (Source.STATE, Source.SETTING) or is_own
             node.changes = node.source is Source.STEP or (node.source is Source.SAMPLES and has_batches)
             if node.source is Source.SAMPLES:
-                node.batch = Batch(0)
+                node.batch = Batch(0)  # the first dimension of every tensor of samples
         elif node.op in RANDOM:
             node.number, random = random, random + 1
             node.is_lane = True

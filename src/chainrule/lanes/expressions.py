@@ -260,12 +260,12 @@ class Code:
         steps = writer.value(f"mul {kind} {lanes}, splat (i64 {stride})")
         offsets = writer.value(f"add {kind} {steps}, <{own}>")
         pointers = writer.value(f"getelementptr [{size} x i8], ptr {address}, {kind} {offsets}")
-        return self.read_each(pointers, source, size)
+        return self.read_each(pointers, source, size, is_shared=not source.is_lane)
 
-    def read_each(self, pointers: str, source: Node, size: int) -> Value:
-        """Write the reading of one element from each of several addresses."""
+    def read_each(self, pointers: str, source: Node, size: int, *, is_shared: bool) -> Value:
+        """Write the reading of one element from each of several addresses, in memory of the kernel or shared."""
         writer = self.writer
-        shared_whole = not source.is_lane and source.kind is not Kind.FLOAT
+        shared_whole = is_shared and source.kind is not Kind.FLOAT
         element = writer.element if source.kind is Kind.FLOAT else f"i{64 if shared_whole else writer.bits}"
         kind = f"<{writer.lanes} x {element}>"
         name = "poison"

@@ -6,6 +6,7 @@ from torch import fx
 
 from chainrule.lanes.absorbing import absorbing_states
 from chainrule.lanes.building import build_graph
+from chainrule.lanes.checking import STEPS, check_outcome, check_samples, runs_to_check
 from chainrule.lanes.description import StepDescription
 from chainrule.lanes.graph import Graph
 from chainrule.lanes.kernel_code import NAME, KernelCode, Shape, work, write_kernel
@@ -62,7 +63,8 @@ def compile_runs(description: StepDescription, *, measure: Measure | None = None
         shape: how to use the processor; None: as suits it. Results do not depend on it.
 
     Raises:
-        Unsupported: the step cannot be computed by lanes, with the reason.
+        Unsupported: the step cannot be computed by lanes, with the reason; or a few steps of the kernel differ from
+            those of the plain PyTorch loop in float64, with the numbers.
     """
     traced, inputs = trace_step(description)
     own = description.order == "own" and description.batch_size is not None
@@ -71,8 +73,11 @@ def compile_runs(description: StepDescription, *, measure: Measure | None = None
     shape = shape or usual_shape(description, plan)
     measure = with_divergence(measure or final_loss())
     code = write_kernel(plan, description.precision, shape, measure, absorbing_states(traced, graph, inputs))
-    compile_function(code.text, NAME, ARGUMENTS)
-    return Kernel(description, inputs, traced, graph, plan, code, shape.lanes, measure)
+    kernel = Kernel(description, inputs, traced, graph, plan, code, shape.lanes, measure)
+    check_samples(description)
+    runs = runs_to_check(description, inputs.states)
+    check_outcome(description, runs, kernel.run(runs, STEPS))
+    return kernel
 
 
 def usual_shape(description: StepDescription, plan: Plan) -> Shape:

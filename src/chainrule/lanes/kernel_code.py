@@ -1,8 +1,8 @@
 """The function that a kernel is: blocks of runs, in each of them the steps, in each step the stages of the plan.
 
-run(scratch, states, settings, seeds, shared, orders, losses, records, status, blocks, first, count, total)
+run(scratch, states, settings, seeds, shared, orders, losses, records, status, blocks, first, count, total, stops)
 
-scratch   memory of one thread, `Layout.scratch` bytes
+scratch   memory of one thread, `KernelCode.scratch` bytes
 states    [block][element of every state, one state after the other][lane]; read, and written at the end
 settings  [block][hyperparameter][lane]
 seeds     [block][lane], i64
@@ -12,6 +12,7 @@ losses    [block][step][lane], or null
 records   [block][slot of the measure][lane]; read, and written at the end
 status    [block]: is it stopped, how many steps it ran; i64 each
 first     the number of the first step, of `count` steps in this call and `total` steps in all
+stops     whether a block stops when its runs can only give NaN
 """
 
 import math
@@ -36,7 +37,7 @@ NAME = "run"
 _TILE_BYTES = 16 * 1024  # of what a tile keeps: half of the nearest cache
 _SMALL_STEP = 1500  # vector operations that are written out without loops
 _PARAMETERS = ("scratch", "states", "settings", "seeds", "shared", "orders", "losses", "records", "status")
-_NUMBERS = ("blocks", "first", "count", "total")
+_NUMBERS = ("blocks", "first", "count", "total", "stops")
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,12 +230,11 @@ class _Kernel:
         loss = self._step("%turn")
         self._record("%turn", loss)
         follow = writer.value("add nuw nsw i64 %turn, 1")
-        runs = self._stops(loss, follow)
+        runs = self._stops(loss)
         again = writer.value(f"icmp ult i64 {follow}, %count")
         goes_on = writer.value(f"and i1 {again}, {runs}")
         writer.write(f"br i1 {goes_on}, label %{body}, label %{after}")
         writer.lines.insert(here, f"  %turn = phi i64 [ 0, %{before} ], [ {follow}, %{writer.block} ]")
-        end_of_body = writer.block
         writer.begin(after)
         ran = writer.value(f"add i64 %first, {follow}")
         writer.write(f"store i64 {ran}, ptr {writer.value(f'getelementptr i8, ptr {self.own_status}, i64 8')}, align 8")
@@ -251,7 +251,6 @@ class _Kernel:
         writer.write(f"br i1 {again}, label %{tail}, label %{done}")
         writer.lines.insert(here, f"  %late = phi i64 [ {start}, %{rest} ], [ {follow}, %{writer.block} ]")
         writer.begin(done)
-        del end_of_body
 
     def _record(self, turn: str, loss: Value) -> None:
         """Write the loss of a step where it is wanted, and update the measure."""
@@ -271,7 +270,7 @@ class _Kernel:
         for number, name in enumerate(self.measure.slots):
             writer.store(new[name], self.own_records, Index(number))
 
-    def _stops(self, loss: Value, follow: str) -> str:
+    def _stops(self, loss: Value) -> str:
         """Write the test whether any lane still has something to compute, and note it when none has."""
         writer = self.writer
         if not self.absorbing:
@@ -280,6 +279,8 @@ class _Kernel:
         lost = test(writer, "uno", loss, loss)
         bits = writer.value(f"bitcast {writer.mask} {lost.name} to i{writer.lanes}")
         all_lost = writer.value(f"icmp eq i{writer.lanes} {bits}, -1")
+        may_stop = writer.value("icmp ne i64 %stops, 0")
+        all_lost = writer.value(f"and i1 {all_lost}, {may_stop}")
         before = writer.block
         writer.write(f"br i1 {all_lost}, label %{look}, label %{after}")
         writer.begin(look)
@@ -310,7 +311,7 @@ class _Kernel:
         writer, code = self.writer, self.code
         for node, base in self.bases.items():
             code.shared[node] = base
-            if node.changes:
+            if node.changes and not node.is_lane:
                 size = node.size * (writer.bits // 8 if node.kind is Kind.FLOAT else 8)
                 code.shared[node] = self._row(base, turn, 1, size)
         self.turn = turn
@@ -378,7 +379,9 @@ class _Kernel:
                 return
             node = job.nodes[0]
             form = form_of(node)
-            if form is Form.PRODUCT:
+            if form is Form.INPUT:
+                self._own_samples(node)
+            elif form is Form.PRODUCT:
                 write_product(code, node, self.shape.registers)
             elif form is Form.REDUCTION:
                 write_reduction(code, node)
@@ -386,6 +389,32 @@ class _Kernel:
                 ASSEMBLIES[node.op](code, node)
             else:
                 raise Unsupported.because(f"It has no code for {form.value} here.", node.op)
+
+    def _own_samples(self, node: Node) -> None:
+        """Write the copying of each run's own samples, which the order of that run names."""
+        code, writer = self.code, self.writer
+        (first, count), *rest = code.ranges(node.shape, node.batch)
+        each = math.prod(node.shape[1:])
+        size = writer.bits // 8 if node.kind is Kind.FLOAT else 8
+        wide = f"<{writer.lanes} x i64>"
+        step = self._row(self.own_orders, self.turn, self.plan.graph.samples, 4 * writer.lanes)
+
+        def sample(offset: Index) -> None:
+            place = writer.address(step, first + offset, 4 * writer.lanes)
+            rows = writer.value(f"load <{writer.lanes} x i32>, ptr {place}, align 4")
+            rows = writer.value(f"sext <{writer.lanes} x i32> {rows} to {wide}")
+            starts = writer.value(f"mul {wide} {rows}, splat (i64 {each})")
+
+            def element(indices: list[Index]) -> None:
+                number = writer.position(linear(indices, node.shape[1:]))
+                places = writer.value(f"add {wide} {starts}, {writer.spread(number, 'i64')}")
+                base = code.shared[node]
+                pointers = writer.value(f"getelementptr [{size} x i8], ptr {base}, {wide} {places}")
+                code.store(code.read_each(pointers, node, size, is_shared=True), node, [first + offset, *indices])
+
+            writer.loops([extent for _, extent in rest], element, unrolled=self.unrolls)
+
+        writer.loop(count, sample, unrolled=self.unrolls)
 
     def _elements(self, job: Job, indices: list[Index]) -> None:
         """Write one element of each node of a job: first all values, then all that is kept of them."""

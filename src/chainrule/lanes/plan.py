@@ -345,7 +345,9 @@ def _shared(graph: Graph, lanes: list[Node]) -> list[Node]:
         else:
             found[node] = None
 
-    for node in [*lanes]:
+    for node in lanes:
+        if node.source is Source.SAMPLES:
+            found[node] = None  # all samples, of which each run takes its own
         if form_of(node) is Form.FILL:
             continue
         for source in node.inputs:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from chainrule.lanes.kernel import Kernel
 
 Numbers = NDArray[Any]
-ARGUMENTS: tuple[type, ...] = (*[ctypes.c_void_p] * 9, *[ctypes.c_int64] * 4)
+ARGUMENTS: tuple[type, ...] = (*[ctypes.c_void_p] * 9, *[ctypes.c_int64] * 5)
 _CALL = 3e8  # vector operations of one call: below a second, so that a run can be stopped between calls
 _STEP_BYTES = 4 * 2**20  # of shared tensors that one call reads
 
@@ -35,7 +35,9 @@ class Runs:
         seeds: of the random numbers of each run.
         order: which samples a step takes: [step, sample], the same for all runs, or [run, step, sample].
         keeps_losses: return the loss of every step.
-        keeps_states: return the states after the last step; then no run is stopped early.
+        keeps_states: return the states after the last step.
+        stops_early: stop a block of runs when every loss of them will be NaN from now on. Losses and measure are the
+            same; states would not be, so it is not done when they are kept.
     """
 
     count: int
@@ -47,6 +49,7 @@ class Runs:
     order: Numbers | None = None
     keeps_losses: bool = True
     keeps_states: bool = False
+    stops_early: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +113,7 @@ class _Job:
         self.steps_of_call = max(1, min(steps, in_a_call, int(_STEP_BYTES // max(shared.step_bytes, 1))))
         self.blocks_of_call = max(1, min(-(-self.blocks // 8), in_a_call // max(steps, 1), 64))
         self.next_block = 0
+        self.stops = int(runs.stops_early and not runs.keeps_states)
         count = runs.count
         self.slots = {name: np.zeros(count, self.element) for name in kernel.measure.slots}
         self.steps_run = np.zeros(count, np.int64)
@@ -187,7 +191,7 @@ class _Job:
             self.function(
                 scratch.ctypes.data, states.ctypes.data, settings.ctypes.data, seeds.ctypes.data,
                 ctypes.addressof(shared.addresses), orders.ctypes.data, None if part is None else part.ctypes.data,
-                records.ctypes.data, status.ctypes.data, count, step, number, self.steps,
+                records.ctypes.data, status.ctypes.data, count, step, number, self.steps, self.stops,
             )  # fmt: skip
             if losses is not None and part is not None:
                 losses[:, step : step + number] = part

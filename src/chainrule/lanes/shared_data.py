@@ -52,7 +52,7 @@ class SharedData:
     @property
     def step_bytes(self) -> int:
         """The memory that the tensors of one step take."""
-        return sum(node.size * 8 for node in self.plan.shared if node.changes)
+        return sum(node.size * 8 for node in self.plan.shared if node.changes and not node.is_lane)
 
     def steps(self, first: int, count: int) -> Steps:
         """Return the tensors of `count` steps from `first` on."""
@@ -66,17 +66,19 @@ class SharedData:
 
     def _computed(self, first: int, count: int) -> Steps:
         shared = self.plan.shared
-        fixed = [node for node in shared if not node.changes]
+        fixed = [node for node in shared if not node.changes and not node.is_lane]
         if not self._fixed:
             self._fixed = evaluate_shared(self.plan.graph, fixed, self._inputs(None), self.traced)
-        changing = [node for node in shared if node.changes]
+            self._fixed |= {node: self._samples(node.number, None) for node in shared if node.is_lane}
+        changing = [node for node in shared if node.changes and not node.is_lane]
         columns: dict[Node, list[NDArray[Any]]] = {node: [] for node in changing}
         for step in range(first, first + count) if changing else ():
             values = evaluate_shared(self.plan.graph, changing, self._fixed | self._inputs(step), self.traced)
             for node in changing:
                 columns[node].append(values[node].numpy())
         owners = [
-            self._array(node, np.stack(columns[node]) if node.changes else self._fixed[node].numpy()) for node in shared
+            self._array(node, np.stack(columns[node]) if node in columns else self._fixed[node].numpy())
+            for node in shared
         ]
         addresses = (ctypes.c_void_p * max(len(owners), 1))(*[owner.ctypes.data for owner in owners])
         return Steps(addresses, owners)
@@ -87,7 +89,7 @@ class SharedData:
 
     def _inputs(self, step: int | None) -> dict[Node, Tensor]:
         """Return the values of the shared inputs in a step; of those that do not change when it is None."""
-        samples, constants = list(self.description.samples.values()), list(self.inputs.constants.values())
+        constants = list(self.inputs.constants.values())
         found: dict[Node, Tensor] = {}
         for node in self.plan.graph.nodes:
             if node.is_lane or node.changes is (step is None):
@@ -97,10 +99,11 @@ class SharedData:
             elif node.source is Source.CONSTANT:
                 found[node] = constants[node.number]
             elif node.source is Source.SAMPLES:
-                found[node] = self._samples(samples[node.number], step)
+                found[node] = self._samples(node.number, step)
         return found
 
-    def _samples(self, values: Tensor, step: int | None) -> Tensor:
+    def _samples(self, number: int, step: int | None) -> Tensor:
+        values = list(self.description.samples.values())[number]
         if step is not None and self.order is not None:
             values = values[torch.from_numpy(self.order[step])]
         return values.detach().to(torch.float64) if values.is_floating_point() else values.detach()

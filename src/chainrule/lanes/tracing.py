@@ -35,7 +35,9 @@ class StepInputs:
         step: its number, from 1.
         samples: the data of the first samples.
         constants: data that is the same in every step.
-        updated: the names of the parameters that the optimizer changes.
+        parameters: the names of the network's parameters.
+        buffers: of its buffers that are floats.
+        counters: its other buffers, which stay as they are.
     """
 
     states: dict[str, Tensor]

@@ -1,0 +1,87 @@
+"""A kernel is trusted when a few of its steps agree with the plain PyTorch loop."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from chainrule.lanes.description import StepDescription
+from chainrule.lanes.plain_loop import PlainRun, look_at_all, train_plainly
+from chainrule.lanes.running import Outcome, Runs
+from chainrule.lanes.unsupported import Unsupported
+
+STEPS = 4
+RUNS = 2
+TOLERANCE = {"float64": 1e-9, "float32": 2e-3}  # of the largest number; the steps may double an error a few times
+
+
+def runs_to_check(description: StepDescription, states: dict[str, torch.Tensor]) -> Runs:
+    """Return the runs that are compared: one as the network is, one with other weights and hyperparameters."""
+    factors = np.array([1.0, 0.9])
+    settings = {item.name: item.nominal * np.array([1.0, 0.9]) for item in description.varying}
+    names = [name for name, _ in description.network.named_parameters() if name in states]
+    order = None
+    if description.batch_size is not None:
+        shape = (RUNS, STEPS, description.batch_size) if description.order == "own" else (STEPS, description.batch_size)
+        order = np.random.default_rng(0).integers(0, description.sample_count, shape)
+    return Runs(
+        RUNS,
+        settings=settings,
+        scale=dict.fromkeys(names, factors),
+        order=order,
+        seeds=np.arange(RUNS),
+        keeps_states=True,
+    )
+
+
+def check_outcome(description: StepDescription, runs: Runs, outcome: Outcome) -> None:
+    """Refuse a kernel whose runs differ from those of the plain loop.
+
+    Raises:
+        Unsupported: it differs, with the numbers of both.
+    """
+    for run in range(RUNS):
+        plain = _plain(description, runs, run)
+        _compare(description, "the loss", outcome.losses[run] if outcome.losses is not None else [], plain.losses)
+        for name, values in (outcome.states or {}).items():
+            if name in plain.states:
+                _compare(description, f"'{name}' after {STEPS} steps", values[run], plain.states[name])
+
+
+def check_samples(description: StepDescription) -> None:
+    """Let plain PyTorch look at every sample once: classes and words that do not exist raise its own error here."""
+    kinds = [*description.samples.values(), *description.constants.values()]
+    if all(value.is_floating_point() for value in kinds):
+        return
+    look_at_all(description)
+
+
+def _plain(description: StepDescription, runs: Runs, run: int) -> PlainRun:
+    states = dict(description.network.named_parameters())
+    initial = {name: states[name].detach().double() * float(factor[run]) for name, factor in runs.scale.items()}
+    order = runs.order[run] if runs.order is not None and runs.order.ndim == 3 else runs.order
+    settings = {name: float(values[run]) for name, values in runs.settings.items()}
+    return train_plainly(description, settings, initial, STEPS, order)
+
+
+def _compare(description: StepDescription, what: str, found: Any, expected: NDArray[Any]) -> None:
+    ours, plain = np.asarray(found, np.float64), np.asarray(expected, np.float64)
+    finite = np.isfinite(plain)
+    same_kind = np.array_equal(np.isfinite(ours), finite)
+    scale = max(float(np.max(np.abs(plain), where=finite, initial=0.0)), 1e-6)
+    difference = float(np.max(np.abs(ours - plain), where=finite & np.isfinite(ours), initial=0.0))
+    if same_kind and difference <= TOLERANCE[description.precision] * scale:
+        return
+    place = (
+        int(np.argmax(np.where(finite, np.abs(ours - plain), np.inf)))
+        if same_kind
+        else int(np.argmax(np.isfinite(ours) != finite))
+    )
+    raise Unsupported(
+        what="The lanes engine computes this training step otherwise than PyTorch, so it is not used.",
+        where=what,
+        found=f"{ours.ravel()[place]:.17g}",
+        expected=f"{plain.ravel()[place]:.17g}, as the plain loop has it",
+        next_step="Run it with plain PyTorch.",
+    )

@@ -1,0 +1,91 @@
+"""The plain PyTorch loop: the network itself, `backward` and torch.optim. What a kernel computes must agree with it."""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from chainrule.lanes.description import Group, StepDescription, Varying
+from chainrule.lanes.tracing import rule_of, settings_of
+
+Numbers = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class PlainRun:
+    """One run of the plain loop: the loss of each step, and parameters and buffers at the end."""
+
+    losses: Numbers
+    states: dict[str, Numbers]
+
+
+def train_plainly(
+    description: StepDescription,
+    settings: Mapping[str, float],
+    initial: Mapping[str, Tensor],
+    steps: int,
+    order: Numbers | None = None,
+) -> PlainRun:
+    """Train one run in float64.
+
+    Args:
+        description: what is trained.
+        settings: the hyperparameters that vary.
+        initial: parameters and buffers that begin otherwise than the network's own.
+        steps: how many.
+        order: [step, sample]: which samples a step takes.
+    """
+    network = copy.deepcopy(description.network).to(torch.float64)
+    states = {**dict(network.named_parameters()), **dict(network.named_buffers())}
+    with torch.no_grad():
+        for name, value in initial.items():
+            states[name].copy_(value)
+    groups = [_group(description, group, states, settings) for group in description.groups]
+    optimizer = getattr(torch.optim, description.optimizer)(groups, lr=0.0)
+    samples = {name: _as_double(value) for name, value in description.samples.items()}
+    constants = {name: _as_double(value) for name, value in description.constants.items()}
+    read = {v.name: torch.tensor(settings[v.name], dtype=torch.float64) for v in description.objective_settings}
+    losses = []
+    for step in range(steps):
+        data = samples if order is None else {n: v[torch.from_numpy(order[step])] for n, v in samples.items()}
+        optimizer.zero_grad()
+        loss = description.objective(network, {**data, **constants}, read)
+        torch.autograd.backward(loss)
+        optimizer.step()
+        losses.append(loss.item())
+    return PlainRun(np.array(losses), {name: value.detach().numpy() for name, value in states.items()})
+
+
+def look_at_all(description: StepDescription) -> None:
+    """Compute the loss of every sample once, a step's share at a time, so that PyTorch refuses what it cannot take."""
+    network = copy.deepcopy(description.network).to(torch.float64)
+    constants = {name: _as_double(value) for name, value in description.constants.items()}
+    read = {v.name: torch.tensor(v.nominal, dtype=torch.float64) for v in description.objective_settings}
+    count, size = description.sample_count, description.step_size
+    for first in range(0, count, size):
+        rows = torch.arange(first, first + size) % count
+        data = {name: _as_double(value[rows]) for name, value in description.samples.items()}
+        with torch.no_grad():
+            description.objective(network, {**data, **constants}, read)
+
+
+def _group(
+    description: StepDescription, group: Group, states: Mapping[str, Tensor], settings: Mapping[str, float]
+) -> dict[str, Any]:
+    """Return a parameter group as torch.optim takes it."""
+    own: dict[str, Any] = {
+        name: settings[value.name] if isinstance(value, Varying) else value
+        for name, value in settings_of(description, group).items()
+    }
+    for pair, parts in rule_of(description).pairs.items():
+        own[pair] = tuple(own.pop(part) for part in parts)
+    return {"params": [states[name] for name in group.parameters], **own}
+
+
+def _as_double(value: Tensor) -> Tensor:
+    return value.to(torch.float64) if value.is_floating_point() else value
