@@ -21,6 +21,8 @@ from chainrule.spreadsheets.nodes import (
 )
 from chainrule.spreadsheets.parsing import parse_formula
 from chainrule.spreadsheets.patterns import Formula, Pattern, parse_spreadsheet_formula
+from chainrule.spreadsheets.reading import read_book
+from chainrule.spreadsheets.recalculation import recalculated
 from chainrule.spreadsheets.tokens import FormulaError
 from chainrule.spreadsheets.writing import formula_text
 
@@ -56,4 +58,6 @@ __all__ = [
     "parse_formula",
     "parse_spreadsheet_formula",
     "read_address",
+    "read_book",
+    "recalculated",
 ]

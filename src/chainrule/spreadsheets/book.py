@@ -28,18 +28,20 @@ class Limits:
         parts: how many files are packed in it.
         sheets: how many sheets it has.
         cells: how many cells hold something.
+        formula_characters: how long all formulas are together.
         range_cells: how many cells that hold something one range of a formula may read.
         reads: how many cells all formulas read together.
     """
 
     file_bytes: int = 64_000_000
-    unpacked_bytes: int = 256_000_000
+    unpacked_bytes: int = 128_000_000
     ratio: int = 200
     parts: int = 5_000
     sheets: int = 250
-    cells: int = 500_000
+    cells: int = 300_000
+    formula_characters: int = 16_000_000
     range_cells: int = 100_000
-    reads: int = 20_000_000
+    reads: int = 10_000_000
 
 
 @final
@@ -52,7 +54,8 @@ class Cell:
         value: a number, text, truth value or `ErrorValue`; where there is a formula, as computed again from it. A text
             that reads as a number ("0,5") is that number.
         formula: the formula, or nothing.
-        stored: what the file says: the program's last result, or the text that reads as a number.
+        stored: what the file says: the same where there is neither a formula nor a text that reads as a number; with a
+            formula, what the program that saved the file had computed, or nothing.
     """
 
     address: Address

@@ -50,14 +50,23 @@ class Formula:
     """A formula in a cell.
 
     Attributes:
-        text: without the equals sign.
         at: the cell that it stands in.
         pattern: the same for all copies of the formula on its sheet; what is found out about one holds for all.
+        original: the formula as it was written, perhaps in another cell.
+        original_at: the cell that `original` was written in.
     """
 
-    text: str
     at: Address
     pattern: Pattern = field(compare=False, repr=False)
+    original: str
+    original_at: Address
+
+    @cached_property
+    def text(self) -> str:
+        """The formula without the equals sign."""
+        if self.at == self.original_at:
+            return self.original
+        return copied_text(self.original, self.original_at, self.at)
 
     @cached_property
     def tree(self) -> Node:
@@ -78,7 +87,7 @@ def parse_spreadsheet_formula(text: str, at: Address = _HERE) -> Formula:
             it says where.
     """
     tokens = formula_tokens(text)
-    return Formula(text.removeprefix("="), at, Pattern(_key(tokens, at), parse_tokens(text, tokens), at))
+    return Formula(at, Pattern(_key(tokens, at), parse_tokens(text, tokens), at), text.removeprefix("="), at)
 
 
 @final
@@ -98,20 +107,25 @@ class Patterns:
         try:
             tokens = formula_tokens(text)
         except FormulaError as error:
-            return Formula(text, at, Pattern(text, Unread(text, str(error)), at))
+            return Formula(at, Pattern(text, Unread(text, error.what), at), text, at)
         key = _key(tokens, at)
         pattern = self._known.get(key)
         if pattern is None:
             try:
                 tree = _resolved(parse_tokens(text, tokens), self._names)
             except FormulaError as error:
-                tree = Unread(text, str(error))
+                tree = Unread(text, error.what)
             pattern = self._known[key] = Pattern(key, tree, at)
-        return Formula(text, at, pattern)
+        return Formula(at, pattern, text, at)
 
-    def copied(self, first: Formula, at: Address) -> Formula:
-        """Return the copy of a formula in another cell of its sheet."""
-        return Formula(copied_text(first.text, first.at, at), at, first.pattern)
+    def unread(self, text: str, reason: str, at: Address) -> Formula:
+        """Return a formula that is not read, for a reason that is not in its text."""
+        return Formula(at, Pattern(text, Unread(text, reason), at), text, at)
+
+
+def copied_formula(first: Formula, at: Address) -> Formula:
+    """Return the copy of a formula in another cell of its sheet."""
+    return Formula(at, first.pattern, first.original, first.original_at)
 
 
 def copied_text(text: str, first: Address, at: Address) -> str:

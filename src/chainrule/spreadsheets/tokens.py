@@ -9,6 +9,18 @@ from chainrule.errors import ChainruleError
 from chainrule.spreadsheets.addresses import read_address
 
 LONGEST_FORMULA = 8192  # characters; Excel's own limit
+ERROR_VALUES = (
+    "#DIV/0!",
+    "#N/A",
+    "#NAME?",
+    "#NULL!",
+    "#NUM!",
+    "#REF!",
+    "#VALUE!",
+    "#SPILL!",
+    "#CALC!",
+    "#GETTING_DATA",
+)
 
 
 @dataclass(eq=False)
