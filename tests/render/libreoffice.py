@@ -2,19 +2,19 @@
 
 LibreOffice trusts the values that are cached in an .xlsx unless its profile says otherwise, and would then hand back
 what we wrote. So the profile here makes it calculate always, and `falsified` puts wrong numbers in the places of the
-cached ones, so that a test fails where nothing was calculated. The results are read from flat OpenDocument files.
-LibreOffice writes 15 significant digits into them, as into .xlsx files: what is read is within a relative 5e-15 of what
-was computed.
+cached ones, so that a test fails where nothing was calculated. The results are read from .csv files, one a sheet
+(LibreOffice 7.2 or later), which are written three times faster than others. Their numbers have 15 significant
+digits: what is read is within a relative 5e-15 of what was computed. (.xlsx files of LibreOffice have no more.)
 """
 
+import csv
 import io
 import re
 import shutil
 import subprocess
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from xml.etree import ElementTree
 
 import pytest
 
@@ -30,9 +30,8 @@ _PROFILE = """<?xml version="1.0" encoding="UTF-8"?>
 </item>
 </oor:items>
 """
-_TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
-_OFFICE = "{urn:oasis:names:tc:opendocument:xmlns:office:1.0}"
-_TEXT = "{urn:oasis:names:tc:opendocument:xmlns:text:1.0}"
+# Comma, quotation marks, UTF-8, from the first line; numbers with all digits and not as they are shown; every sheet.
+_CSV = "csv:Text - txt - csv (StarCalc):44,34,76,1,,0,false,false,false,false,false,-1"
 _FORMULA = re.compile(r"(<c [^>]*?)( t=\"e\")?(><f>[^<]*</f><v>)[^<]*(</v>)")
 
 
@@ -45,26 +44,28 @@ def recalculated(workbooks: Sequence[Path], folder: Path) -> list[dict[str, Cell
         workbooks: files with different names.
         folder: an empty folder for what is written on the way.
     """
-    converted = convert(workbooks, "fods", folder)
-    return [_read(path) for path in converted]
-
-
-def convert(files: Sequence[Path], kind: str, folder: Path) -> list[Path]:
-    """Return the files that LibreOffice makes of others, such as fods, csv or pdf, after calculating everything."""
     program = shutil.which("soffice") or shutil.which("libreoffice")
     if program is None:
         pytest.fail("These tests need LibreOffice Calc: apt-get install libreoffice-calc-nogui")
     profile = folder / "profile" / "user"
     profile.mkdir(parents=True)
     (profile / "registrymodifications.xcu").write_text(_PROFILE, encoding="utf-8")
-    command = [program, f"-env:UserInstallation={(folder / 'profile').as_uri()}", "--headless", "--convert-to", kind]
+    command = [program, f"-env:UserInstallation={(folder / 'profile').as_uri()}", "--headless", "--convert-to", _CSV]
     done = subprocess.run(
-        [*command, "--outdir", str(folder), *map(str, files)], capture_output=True, text=True, timeout=300, check=False
+        [*command, "--outdir", str(folder), *map(str, workbooks)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
-    made = [folder / file.with_suffix(f".{kind}").name for file in files]
-    missing = [path.name for path in made if not path.is_file()]
-    assert not missing, f"LibreOffice made no {missing}: {done.stdout} {done.stderr}"
-    return made
+    results = []
+    for workbook in workbooks:
+        sheets = _sheet_parts(workbook.read_bytes())
+        files = {sheet: folder / f"{workbook.stem}-{sheet}.csv" for sheet in sheets}
+        missing = [path.name for path in files.values() if not path.is_file()]
+        assert not missing, f"LibreOffice made no {missing}: {done.stdout} {done.stderr}"
+        results.append({sheet: _read(path) for sheet, path in files.items()})
+    return results
 
 
 def falsified(data: bytes) -> bytes:
@@ -106,37 +107,18 @@ def _edited(data: bytes, edits: Mapping[str, Callable[[str], str]]) -> bytes:
     return buffer.getvalue()
 
 
-def _read(path: Path) -> dict[str, Cells]:
-    sheets: dict[str, Cells] = {}
-    root = ElementTree.parse(path).getroot()  # noqa: S314  # LibreOffice wrote it
-    for table in root.iterfind(f"{_OFFICE}body/{_OFFICE}spreadsheet/{_TABLE}table"):
-        cells: dict[str, float | str] = {}
-        number = 0
-        for row in _rows(table):
-            _read_row(row, number, cells)
-            number += int(row.get(f"{_TABLE}number-rows-repeated", "1"))
-        sheets[table.get(f"{_TABLE}name", "")] = cells
-    return sheets
+def _read(path: Path) -> Cells:
+    cells: dict[str, float | str] = {}
+    with path.open(encoding="utf-8", newline="") as file:
+        for number, row in enumerate(csv.reader(file), 1):
+            for column, text in enumerate(row):
+                if text:
+                    cells[f"{column_letters(column)}{number}"] = _value(text)
+    return cells
 
 
-def _rows(parent: ElementTree.Element) -> Iterator[ElementTree.Element]:
-    """Yield the rows of a table; not those of the tables that belong to its charts."""
-    for child in parent:
-        if child.tag == f"{_TABLE}table-row":
-            yield child
-        elif child.tag in (f"{_TABLE}table-header-rows", f"{_TABLE}table-row-group", f"{_TABLE}table-rows"):
-            yield from _rows(child)
-
-
-def _read_row(row: ElementTree.Element, number: int, cells: dict[str, float | str]) -> None:
-    column = 0
-    for cell in row:
-        if cell.tag not in (f"{_TABLE}table-cell", f"{_TABLE}covered-table-cell"):
-            continue
-        if cell.get(f"{_OFFICE}value-type"):
-            value = cell.get(f"{_OFFICE}value")
-            texts = ["".join(paragraph.itertext()) for paragraph in cell.iter(f"{_TEXT}p")]
-            is_error = bool(texts) and texts[0].startswith(("#", "Err:"))
-            shown = "\n".join(texts)
-            cells[f"{column_letters(column)}{number + 1}"] = shown if value is None or is_error else float(value)
-        column += int(cell.get(f"{_TABLE}number-columns-repeated", "1"))
+def _value(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text

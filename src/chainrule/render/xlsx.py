@@ -71,7 +71,7 @@ class _Exact(float):
     """A number whose every digit is written: XlsxWriter formats numbers with 16 digits, and float64 needs 17."""
 
     def __format__(self, specification: str) -> str:
-        return repr(float(self))
+        return repr(float(self)).removesuffix(".0")
 
 
 class _PlainSheet(Worksheet):  # type: ignore[misc]  # XlsxWriter has no types

@@ -123,7 +123,7 @@ def _compared(tables: Tables, updates: int, rates: Sequence[float]) -> tuple[lis
         (3, 0): TextCell(f"after {updates} update{'s' * (updates != 1)}", Style("label")),
         (FIRST_ROW - 1, 0): TextCell("update", Style("header")),
     }
-    cells |= {(FIRST_ROW + row, 0): NumberCell(row, Style("label")) for row in range(rows)}
+    cells |= {(FIRST_ROW + row, 0): NumberCell(float(row), Style("label")) for row in range(rows)}
     columns, curves, sheets, named = [], [], [], {}
     steps = Area(LEARNING_RATES, FIRST_ROW, 0, FIRST_ROW + updates, 0)
     for place, rate in enumerate(rates, 1):

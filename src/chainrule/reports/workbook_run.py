@@ -110,7 +110,7 @@ def table_sheet(name: str, tables: Tables, rate: str, numbers: Mapping[str, np.n
         (_HEADER_ROW, STEP_COLUMN): TextCell("update", Style("header")),
     }
     cells |= {(2, place): cell for place, cell in enumerate(heading.beside)}
-    cells |= {(FIRST_ROW + row, STEP_COLUMN): NumberCell(row, Style("label")) for row in range(rows)}
+    cells |= {(FIRST_ROW + row, STEP_COLUMN): NumberCell(float(row), Style("label")) for row in range(rows)}
     cells |= dict(_headers(tables.columns))
     filled = []
     for column in tables.columns:
