@@ -2,6 +2,7 @@
 
 from chainrule.spreadsheets.addresses import Address, column_letters, column_number, read_address
 from chainrule.spreadsheets.book import Book, BookError, Cell, Limits, Sheet, Value
+from chainrule.spreadsheets.expressions import to_expression
 from chainrule.spreadsheets.nodes import (
     Array,
     Binary,
@@ -60,4 +61,5 @@ __all__ = [
     "read_address",
     "read_book",
     "recalculated",
+    "to_expression",
 ]
