@@ -178,7 +178,7 @@ class Real:
 @final
 @dataclass(frozen=True, slots=True, eq=False)
 class Whole:
-    """A vector of integers as wide as the numbers of a precision; sums and shifts wrap, none has a sign."""
+    """A vector of integers as wide as the numbers of a precision; sums, products and shifts wrap, none has a sign."""
 
     block: Block
     name: str
@@ -194,6 +194,9 @@ class Whole:
 
     def __sub__(self, other: "Whole | int") -> "Whole":
         return self._calculated("sub", other)
+
+    def __mul__(self, other: "Whole | int") -> "Whole":
+        return self._calculated("mul", other)
 
     def __and__(self, other: "Whole | int") -> "Whole":
         return self._calculated("and", other)

