@@ -2,6 +2,7 @@
 
 from chainrule.formulas.functions import (
     NAMED_FUNCTIONS,
+    NUMPY_FUNCTIONS,
     NamedFunction,
     NormalDensity,
     NormalDistribution,
@@ -17,6 +18,7 @@ from chainrule.formulas.spreadsheet import SpreadsheetPrinter, to_spreadsheet
 
 __all__ = [
     "NAMED_FUNCTIONS",
+    "NUMPY_FUNCTIONS",
     "FormulaLatexPrinter",
     "NamedFunction",
     "NormalDensity",

@@ -5,7 +5,7 @@ quotient of exponentials), and how it is computed without overflow or cancellati
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import mpmath  # type: ignore[import-untyped]
@@ -13,6 +13,7 @@ import numpy as np
 import sympy
 from sympy import Expr, FunctionClass
 
+_erf = np.vectorize(math.erf, otypes=[np.float64])
 _erfc = np.vectorize(math.erfc, otypes=[np.float64])
 
 
@@ -120,11 +121,13 @@ class NormalDistribution(NamedFunction):
 NAMED_FUNCTIONS: tuple[FunctionClass, ...] = (Sigmoid, Softplus, NormalDistribution, NormalDensity)
 
 # What lambdify's generated code calls. 1 + erf(x) would cancel for x ≪ 0, hence erfc and mpmath's ncdf.
-_NUMPY: dict[str, Callable[..., Any]] = {
+NUMPY_FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "Sigmoid": lambda x: np.exp(-np.logaddexp(0.0, -x)),
     "Softplus": lambda x: np.logaddexp(0.0, x),
     "NormalDistribution": lambda x: 0.5 * _erfc(-x / math.sqrt(2.0)),
     "NormalDensity": lambda x: np.exp(-0.5 * x * x) / math.sqrt(2.0 * math.pi),
+    "erf": _erf,
+    "erfc": _erfc,
 }
 _MPMATH: dict[str, Callable[..., Any]] = {
     "Sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)),
@@ -139,7 +142,7 @@ def numeric(expression: Expr, variable: sympy.Symbol) -> Callable[[np.ndarray], 
 
     Overflow on the way gives infinities or NaN, without a warning.
     """
-    compiled = sympy.lambdify(variable, expression, modules=[_NUMPY, {"erf": np.vectorize(math.erf)}, "numpy"])
+    compiled = sympy.lambdify(variable, expression, modules=[dict(NUMPY_FUNCTIONS), "numpy"])
 
     def evaluate(points: np.ndarray) -> np.ndarray:
         with np.errstate(all="ignore"):

@@ -2,14 +2,15 @@
 
 from collections.abc import Callable
 
-from sympy import Expr, Float, Max, Piecewise, Rational, ceiling, floor
+from sympy import Expr, Float, Max, Piecewise, Rational, ceiling, erfinv, floor, loggamma, polygamma, sign
 
 from chainrule.formulas import NAMED_FUNCTIONS, NamedFunction
 from chainrule.ops.hinges import Exceeded, Hinge, Reached
-from chainrule.ops.steps import Ceiling, Floor, Truncated
+from chainrule.ops.steps import Ceiling, Floor, Sign, Truncated
 from chainrule.trace import Op
 from chainrule.worked.refusals import without_formula
 
+_UNWRITABLE = (erfinv, loggamma, polygamma)
 _DIGITS = 9
 
 
@@ -23,6 +24,7 @@ _WRITTEN_OUT: dict[type[NamedFunction], Callable[[Expr], Expr]] = {
     Exceeded: _jump(lambda argument: argument > 0),
     Floor: floor,
     Ceiling: ceiling,
+    Sign: sign,
     Truncated: lambda argument: Piecewise((floor(argument), argument >= 0), (ceiling(argument), True)),
 }
 
@@ -41,6 +43,8 @@ def plain(op: Op, expression: Expr) -> Expr:
         if kind is None:
             raise without_formula(op, f"{function} has no form that other programs could compute.")
         expression = expression.replace(type(function), _WRITTEN_OUT[kind])
+    if expression.has(*_UNWRITABLE):
+        raise without_formula(op, f"{expression} has no form that other programs could compute.")
     return expression
 
 
