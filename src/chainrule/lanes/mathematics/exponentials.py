@@ -159,7 +159,7 @@ def tanh(x: Real) -> Real:
 
 
 def sinh(x: Real) -> Real:
-    """Return the hyperbolic sine, in float64: e − 1/(4e) with e = eˣ/2, a polynomial for |x| < 1. Largest error 1.4 ulp."""
+    """Return the hyperbolic sine, in float64: e − 1/(4e) with e = eˣ/2, or a polynomial. Largest error 1.4 ulp."""
     wide = x.as_float64()
     half = _half_exponential(abs(wide))
     square = wide * wide
