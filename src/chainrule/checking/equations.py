@@ -1,0 +1,289 @@
+"""Checking a file of formulas: each equation at random points, against the network that they tell."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+
+from chainrule.checking.columns import close
+from chainrule.checking.derivations import Derivation, Product, derivation_of, flat_reading, reading_of
+from chainrule.checking.evidence import Observed, free_numbers, observed_formula
+from chainrule.checking.network import LossConvention, Network
+from chainrule.checking.points import Points
+from chainrule.checking.readings import Named, Reading, UnreadableError, compute, reading_text
+from chainrule.checking.repairs import repaired_slips
+from chainrule.checking.results import Checked, ColumnCheck, SheetCheck, Verdict
+from chainrule.checking.slips import Slip, find_slips
+from chainrule.checking.truth import Truth
+from chainrule.checking.understanding import (
+    NotUnderstoodError,
+    Shape,
+    loss_candidates,
+    loss_misfits,
+    network_of,
+    plain_names,
+    shape_of,
+)
+from chainrule.checking.wording import conventions_of, described
+from chainrule.errors import ChainruleError
+from chainrule.notation import Equation, UnreadLine, read_equations
+
+_GUESSED = ("sigmoid", "tanh", "relu", "identity")
+_USUAL = shape_of([*(f"w{number}" for number in range(1, 9)), "i1", "i2", "h1", "h2", "o1", "o2", "t1", "t2"])
+_LONGEST_FILE = 2_000_000  # bytes
+
+
+class EquationEvidence:
+    """The equations of a file, as what a network is read from."""
+
+    def __init__(self, equations: Sequence[Equation]) -> None:
+        self.readings: dict[str, Reading] = {}
+        for equation in equations:
+            if equation.left is not None:
+                self.readings.setdefault(equation.left, reading_of(equation.right))
+
+    def has(self, name: str) -> bool:
+        """Return whether a quantity has an equation."""
+        return name in self.readings
+
+    def observed(self, name: str) -> Observed | None:
+        """Return what a quantity's equation says at random points."""
+        return observed_formula(self.readings[name], free_numbers) if name in self.readings else None
+
+    @property
+    def stated(self) -> Mapping[str, np.ndarray]:
+        """Nothing: a file of formulas has no numbers."""
+        return {}
+
+
+def check_formulas(path: Path) -> Checked:
+    """Check a file of formulas.
+
+    Raises:
+        ChainruleError: the file cannot be read.
+    """
+    lines = read_equations(_text(path))
+    equations = [line for line in lines if isinstance(line, Equation) and line.left is not None]
+    unread = tuple(f"line {line.line}: {line.text}" for line in lines if isinstance(line, UnreadLine))
+    check = _judge_equations(path.name, equations, unread)
+    verdict: Verdict = check.verdict
+    return Checked(str(path), verdict, (check,), (), check.reason if verdict == "not understood" else "")
+
+
+def _text(path: Path) -> str:
+    try:
+        if path.stat().st_size > _LONGEST_FILE:
+            raise ChainruleError(what="This file is too long for a file of formulas.", where=str(path))
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ChainruleError(
+            what="The file cannot be read.", where=str(path), found=str(error), expected="a text file in UTF-8"
+        ) from error
+
+
+def _judge_equations(name: str, equations: Sequence[Equation], unread: tuple[str, ...]) -> SheetCheck:
+    if not equations:
+        reason = (
+            "There is no equation in it. Write one a line, such as dE/dw5 = (a_o1 - t1) * a_o1 * (1 - a_o1) * a_h1."
+        )
+        return SheetCheck(name, "not understood", unread=unread, reason=reason)
+    evidence = EquationEvidence(equations)
+    names = _names(equations)
+    remarks: list[str] = []
+    try:
+        shape, remark = _shape(names)
+        network, orders, biases = network_of(shape, evidence)
+    except NotUnderstoodError as error:
+        return SheetCheck(name, "not understood", unread=unread, reason=f"{error.reason} {error.next_step}")
+    remarks += [remark] if remark else []
+    trained = tuple(name for name in (*network.weights, *network.biases))
+    truth, remark = _best(replace(network, trained=trained), evidence, equations)
+    remarks += [remark] if remark else []
+    judge = _EquationJudge(truth)
+    checks = tuple(judge.judge(equation) for equation in equations)
+    judged = [check for check in checks if check.is_right is not None]
+    verdict: Verdict = "wrong" if any(check.is_right is False for check in checks) else "right"
+    reason = ""
+    if not any(check.quantity.startswith("∂") or check.quantity.endswith("⁺") for check in judged):
+        verdict = "wrong" if verdict == "wrong" else "not understood"
+        reason = "" if verdict == "wrong" else "No equation of a gradient or an update could be judged."
+    return SheetCheck(
+        name,
+        verdict,
+        described(truth.network),
+        conventions_of(truth.network, evidence, orders, biases),
+        0,
+        checks,
+        unread,
+        remarks=tuple(remarks),
+        reason=reason,
+    )
+
+
+def _names(equations: Iterable[Equation]) -> set[str]:
+    names = {equation.left for equation in equations if equation.left is not None}
+    for equation in equations:
+        for side in (*equation.sides, equation.right):
+            names |= {symbol.name for symbol in side.free_symbols}
+    return names
+
+
+def _shape(names: Iterable[str]) -> tuple[Shape, str]:
+    """Return the shape that the names tell; where they tell too little and all fit the 2-2-2 network, that one."""
+    known = set(names)
+    try:
+        return shape_of(known), ""
+    except NotUnderstoodError:
+        usual = {*_USUAL.inputs, *_USUAL.weights, *_USUAL.targets, *(unit for layer in _USUAL.units for unit in layer)}
+        usual |= {f"a_{unit}" for layer in _USUAL.units for unit in layer} | {"E1", "E2", "E_total", "E", "η"}
+        parts = plain_names(known)
+        biases = tuple(sorted(part for part in parts if part in ("b1", "b2", "b3", "b4")))
+        if not parts <= usual | set(biases):
+            raise
+        shape = replace(_USUAL, biases=biases)
+        return shape, "The names do not tell the whole network; it is taken as the 2-2-2 network with w1, w2 into h1."
+
+
+def _best(network: Network, evidence: EquationEvidence, equations: Sequence[Equation]) -> tuple[Truth, str]:
+    """Return the network whose activations and loss the equations say; where they do not, that which fits the most."""
+    choices: list[tuple[str, ...]] = []
+    for layer in network.layers:
+        is_told = any(evidence.has(unit.output) for unit in layer.units if layer.activation != "identity")
+        is_told |= any(evidence.has(f"a_{unit.net}") for unit in layer.units)
+        named = any(f"a_{unit.net}" in _names(equations) for unit in layer.units)
+        choices.append((layer.activation,) if is_told or not named else _GUESSED)
+    best: tuple[int, Truth] | None = None
+    for activations in product(*choices):
+        layers = tuple(
+            replace(
+                layer,
+                activation=activation,
+                units=tuple(
+                    replace(unit, output=unit.net if activation == "identity" else f"a_{unit.net}")
+                    if len(choice) > 1
+                    else unit
+                    for unit in layer.units
+                ),
+            )
+            for layer, activation, choice in zip(network.layers, activations, choices, strict=True)
+        )
+        renamed = _connected(replace(network, layers=layers))
+        for loss in _losses(renamed, evidence):
+            truth = Truth(replace(renamed, loss=loss))
+            judge = _EquationJudge(truth)
+            score = sum(judge.score(equation) for equation in equations)
+            if best is None or score > best[0]:
+                best = (score, truth)
+            if score == 2 * len(equations):
+                break
+        if best is not None and best[0] == 2 * len(equations):
+            break
+    if best is None:
+        raise NotUnderstoodError("No loss fits.", "Write the loss, such as E1 = 1/2 (t1 - a_o1)^2.")
+    guessed = [number for number, choice in enumerate(choices) if len(choice) > 1]
+    remark = ""
+    if guessed:
+        found = ", ".join(dict.fromkeys(best[1].network.layers[number].activation for number in guessed))
+        remark = f"No equation says the activation; {found} is what fits most of the equations."
+    return best[1], remark
+
+
+def _connected(network: Network) -> Network:
+    """Return a network in which every layer reads the outputs of the layer below, whatever they are called now."""
+    below = network.inputs
+    layers = []
+    for layer in network.layers:
+        units = tuple(replace(unit, inputs=below) for unit in layer.units)
+        layers.append(replace(layer, units=units))
+        below = tuple(unit.output for unit in units)
+    return replace(network, layers=tuple(layers))
+
+
+def _losses(network: Network, evidence: EquationEvidence) -> Iterator[LossConvention]:
+    candidates = loss_candidates(len(network.outputs), network.layers[-1].activation)
+    fits = {loss: sum(misfit == 0 for misfit in loss_misfits(loss, network, evidence)) for loss in candidates}
+    most = max(fits.values())
+    yield from (loss for loss in candidates if fits[loss] == most)
+
+
+class _EquationJudge:
+    def __init__(self, truth: Truth) -> None:
+        self.truth = truth
+        self.points = Points(truth, {*truth.network.settings})
+
+    def score(self, equation: Equation) -> int:
+        """Return 2 for a right equation, 1 for one that is a single slip away from right, 0 for others."""
+        if not self._is_known(equation):
+            return 0
+        check = self.judge(equation, most=1)
+        return 2 if check.is_right else 1 if check.slip_kinds else 0
+
+    def _is_known(self, equation: Equation) -> bool:
+        return equation.left is not None and self.truth.knows(equation.left)
+
+    def judge(self, equation: Equation, most: int = 2) -> ColumnCheck:
+        """Judge every side of an equation; the first wrong one is reported."""
+        name, text = str(equation.left), equation.text.strip()
+        derivation = derivation_of(self.truth, name) if self._is_known(equation) else None
+        if derivation is None:
+            is_given = name in self.truth.given
+            reason = f"{name} is given, not computed." if is_given else f"This network has no {name}."
+            return ColumnCheck(text, name, None, reason=reason)
+        wrong: Reading | None = None
+        judged = 0
+        reason = ""
+        for side in equation.sides or (equation.right,):
+            reading = reading_of(side)
+            try:
+                is_right = close(self._numbers(reading), self.points.value_of(name, 0))
+            except UnreadableError as error:
+                reason = f"It cannot be judged: {error}."
+                continue
+            judged += 1
+            if not is_right and wrong is None:
+                wrong = reading
+        if wrong is None:
+            return ColumnCheck(text, name, True if judged else None, judged, reason="" if judged else reason)
+        slips = self._slips(derivation, wrong, most)
+        return ColumnCheck(
+            text,
+            name,
+            False,
+            judged,
+            1,
+            f"line {equation.line}" if equation.line is not None else "",
+            found_formula=text,
+            found_in_names=reading_text(wrong),
+            expected_formula=f"{name} = {reading_text(derivation.reading)}",
+            expected_in_names=reading_text(derivation.reading),
+            slip="; and ".join(map(str, slips)) or "none of the usual slips",
+            slip_kinds=tuple(slip.kind for slip in slips),
+        )
+
+    def _numbers(self, reading: Reading) -> np.ndarray:
+        def value_of(part: Named) -> np.ndarray:
+            try:
+                return self.points.value_of(part.name, 0)
+            except KeyError as error:
+                raise UnreadableError(f"this network has no {part.name}") from error
+
+        return compute(reading, value_of)
+
+    def _slips(self, derivation: Derivation, reading: Reading, most: int) -> tuple[Slip, ...]:
+        target = self._numbers(reading)
+
+        def fits(products: Sequence[Product]) -> bool:
+            try:
+                return close(self._numbers(flat_reading(products)), target)
+            except UnreadableError:
+                return False
+
+        is_right: Callable[[Reading], bool] = lambda other: close(  # noqa: E731
+            self._numbers(other), self.points.value_of(derivation.name, 0)
+        )
+        single = find_slips(self.truth, derivation, (0,), fits, most=1)
+        if single or most == 1:
+            return single
+        return repaired_slips(reading, is_right) or find_slips(self.truth, derivation, (0,), fits)

@@ -1,0 +1,123 @@
+"""A wrong formula put right by a pair of brackets: what was meant, and what precedence made of it."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from chainrule.checking.readings import Operation, Reading, UnreadableError, reading_text
+from chainrule.checking.slips import Slip
+
+_RANK = {"+": 1, "-": 1, "*": 2, "/": 2, "^": 3}
+_MOST_TOKENS = 120
+
+
+@dataclass(frozen=True, slots=True)
+class _Sign:
+    text: str
+
+
+_Token = Reading | _Sign
+
+
+def repaired_slips(reading: Reading, is_right: Callable[[Reading], bool]) -> tuple[Slip, ...]:
+    """Return the slip of missing brackets, when one or two pairs of brackets make a formula right; else ().
+
+    Args:
+        reading: the formula that stands there.
+        is_right: whether a formula is the right one.
+    """
+    tokens = _flat(reading)
+    if len(tokens) > _MOST_TOKENS:
+        return ()
+    for repaired in _bracketed_once(tokens):
+        if _is_right(repaired, is_right):
+            return (_slip(repaired),)
+    if len(tokens) > _MOST_TOKENS // 3:
+        return ()
+    for once in _bracketed_once_tokens(tokens):
+        for repaired in _bracketed_once(once):
+            if _is_right(repaired, is_right):
+                return (_slip(repaired),)
+    return ()
+
+
+def _slip(repaired: Reading) -> Slip:
+    return Slip("missing brackets", f"meant is {reading_text(repaired)}")
+
+
+def _is_right(reading: Reading, is_right: Callable[[Reading], bool]) -> bool:
+    try:
+        return is_right(reading)
+    except UnreadableError:
+        return False
+
+
+def _bracketed_once_tokens(tokens: Sequence[_Token]) -> Iterator[list[_Token]]:
+    """Yield the formula with one pair of brackets more, around any operands that stand side by side."""
+    depth = _depths(tokens)
+    places = [place for place, token in enumerate(tokens) if token != _Sign(")") and not _is_operator(token)]
+    for start in places:
+        for end in range(start + 2, len(tokens)):
+            if depth[end] < depth[start]:
+                break
+            if _is_operator(tokens[end]) or tokens[end] == _Sign("(") or depth[end] != depth[start]:
+                continue
+            yield [*tokens[:start], _Sign("("), *tokens[start : end + 1], _Sign(")"), *tokens[end + 1 :]]
+
+
+def _bracketed_once(tokens: Sequence[_Token]) -> Iterator[Reading]:
+    for bracketed in _bracketed_once_tokens(tokens):
+        yield _parsed(bracketed)
+
+
+def _depths(tokens: Sequence[_Token]) -> list[int]:
+    """Return how deep in brackets each token stands; a bracket stands as deep as what is around it."""
+    depths, depth = [], 0
+    for token in tokens:
+        if token == _Sign(")"):
+            depth -= 1
+        depths.append(depth)
+        if token == _Sign("("):
+            depth += 1
+    return depths
+
+
+def _is_operator(token: _Token) -> bool:
+    return isinstance(token, _Sign) and token.text in _RANK
+
+
+def _flat(reading: Reading, rank: int = 0) -> list[_Token]:
+    """Return a formula as signs and operands, with the brackets that it needs; functions are operands."""
+    if not isinstance(reading, Operation) or reading.operator not in _RANK:
+        return [reading]
+    operator, parts = reading.operator, reading.arguments
+    if len(parts) == 1:
+        inner: list[_Token] = [Operation(operator, parts)] if not isinstance(parts[0], Operation) else [reading]
+        return inner
+    own = _RANK[operator]
+    tokens = [*_flat(parts[0], own), _Sign(operator), *_flat(parts[1], own + (operator in "-/^"))]
+    return [_Sign("("), *tokens, _Sign(")")] if own < rank else tokens
+
+
+def _parsed(tokens: Sequence[_Token]) -> Reading:
+    """Return the formula of signs and operands, by precedence."""
+    operands: list[Reading] = []
+    signs: list[str] = []
+
+    def close(rank: int) -> None:
+        while signs and signs[-1] != "(" and _RANK[signs[-1]] >= rank:
+            right, left = operands.pop(), operands.pop()
+            operands.append(Operation(signs.pop(), (left, right)))
+
+    for token in tokens:
+        if not isinstance(token, _Sign):
+            operands.append(token)
+        elif token.text == "(":
+            signs.append("(")
+        elif token.text == ")":
+            close(0)
+            signs.pop()
+        else:
+            close(_RANK[token.text])
+            signs.append(token.text)
+    close(0)
+    return operands[0]

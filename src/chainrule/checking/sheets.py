@@ -1,0 +1,197 @@
+"""Judging one table: what it is about, then every column, then what the mistakes do."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from chainrule.checking.cells import CellReader
+from chainrule.checking.columns import ColumnJudge
+from chainrule.checking.effects import effect_of
+from chainrule.checking.evidence import Evidence
+from chainrule.checking.network import LossConvention, Network
+from chainrule.checking.rates import RATE, Rate, implied_rate, is_read, named_rate, unnamed_rate_cell, update_columns
+from chainrule.checking.readings import Reading
+from chainrule.checking.results import ColumnCheck, SheetCheck
+from chainrule.checking.tables import Labelled, Table
+from chainrule.checking.truth import Truth
+from chainrule.checking.understanding import (
+    NotUnderstoodError,
+    loss_candidates,
+    loss_misfits,
+    network_of,
+    shape_of,
+    trained_names,
+)
+from chainrule.checking.wording import conventions_of, described
+from chainrule.spreadsheets import Book, Sheet
+
+_FITS = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class SheetJudgement:
+    """The check of a table, and what later checks need of it: the judge, and the wrong formulas."""
+
+    check: SheetCheck
+    judge: ColumnJudge | None = None
+    wrong: Mapping[str, Reading | None] | None = None
+
+
+def judge_table(book: Book, sheet: Sheet, table: Table, constants: Mapping[str, Labelled]) -> SheetJudgement:
+    """Judge one table of a sheet.
+
+    Args:
+        book: the file.
+        sheet: the sheet.
+        table: the table, as it was found.
+        constants: named numbers beside it, by quantity.
+    """
+    unread = tuple(f"{column.header} ({column.address})" for column in table.others)
+    evidence = Evidence(CellReader(book, sheet, table, constants))
+    try:
+        given = [name for name, labelled in constants.items() if labelled.name.kind in ("input", "target", "parameter")]
+        shape = shape_of((*table.columns, *_missing(table, given)))
+        network, orders, biases = network_of(shape, evidence)
+    except NotUnderstoodError as error:
+        reason = f"{error.reason} {error.next_step}"
+        return SheetJudgement(SheetCheck(sheet.name, "not understood", rows=table.rows, unread=unread, reason=reason))
+    network = replace(network, trained=trained_names(network, evidence))
+    network, rate, fixed = _with_loss_and_rate(network, evidence)
+    judge = _judge(network, evidence, fixed)
+    judged = {name: judge.judge(name) for name in table.columns if _is_asked(judge, name)}
+    checks = tuple(each.check for each in judged.values())
+    wrong = {name: each.reading for name, each in judged.items() if each.check.is_right is False}
+    conventions = conventions_of(network, evidence, orders, biases)
+    if any(True for _ in update_columns(evidence, network.trained)):
+        conventions["update"] = f"{network.optimizer}, all weights at once"
+    if rate is not None:
+        conventions["learning rate"] = rate.value
+        conventions["learning rate from"] = rate.place
+    check = SheetCheck(
+        name=sheet.name,
+        verdict=_verdict(checks),
+        network=described(network),
+        conventions=conventions,
+        rows=table.rows,
+        columns=checks,
+        unread=unread,
+        effect=effect_of(judge, wrong) if wrong else None,
+        remarks=_remarks(judge, checks),
+        reason=_too_little(checks),
+    )
+    return SheetJudgement(check, judge, wrong)
+
+
+def _missing(table: Table, given: Sequence[str]) -> list[str]:
+    """Return the constants that count as quantities of the table: those of a kind that has no column in it."""
+    kinds = {name[0] for name in table.columns}
+    return [name for name in given if name[0] not in kinds]
+
+
+def _is_asked(judge: ColumnJudge, name: str) -> bool:
+    column = judge.table.columns[name]
+    if column.name is not None and column.name.kind in ("input", "target", "setting", "step"):
+        return False
+    if name in judge.truth.given and name not in judge.truth.program.updated:
+        return False
+    return not (name in judge.truth.program.updated and judge.table.rows == 1)
+
+
+def _verdict(checks: Sequence[ColumnCheck]) -> Any:
+    if any(check.is_right is False for check in checks):
+        return "wrong"
+    return "not understood" if _too_little(checks) else "right"
+
+
+def _too_little(checks: Sequence[ColumnCheck]) -> str:
+    if any(check.is_right is not None and _is_backward(check.quantity) for check in checks):
+        return ""
+    if any(check.is_right is False for check in checks):
+        return ""
+    return (
+        "No gradient and no update could be judged. Name the gradients ∂E/∂w1, ∂E/∂w2, ... (or dE/dw1), and let each "
+        "row's weights come from the row above."
+    )
+
+
+def _is_backward(name: str) -> bool:
+    return name.startswith(("∂", "Δ", "w", "b", "m_", "v_", "u_"))
+
+
+def _judge(network: Network, evidence: Evidence, fixed: Mapping[str, float]) -> ColumnJudge:
+    return ColumnJudge(evidence, Truth(network), _constant_names(network, evidence), fixed)
+
+
+def _constant_names(network: Network, evidence: Evidence) -> frozenset[str]:
+    """Return what is the same in every row: settings, untrained biases, and inputs and targets that do not change."""
+    names = {*network.settings, *(name for name in network.biases if name not in network.trained)}
+    for name in (*network.inputs, *network.targets):
+        values = evidence.stated.get(name)
+        if values is None:
+            names.add(name)
+            continue
+        values = values[np.isfinite(values)]
+        if len(values) < 2 or np.ptp(values) <= 1e-9 * np.max(np.abs(values)):
+            names.add(name)
+    return frozenset(names)
+
+
+def _with_loss_and_rate(network: Network, evidence: Evidence) -> tuple[Network, Rate | None, dict[str, float]]:
+    rate = named_rate(evidence)
+    if rate is None:
+        cell = unnamed_rate_cell(evidence, network.trained)
+        if cell:
+            evidence.reader.learn(cell, RATE)
+            evidence.forget()
+            held = evidence.reader.sheet.cells
+            value = next((one.value for place, one in held.items() if str(place) == cell), None)
+            rate = Rate(float(value) if isinstance(value, int | float) else None, f"cell {cell}, which has no name")
+    fixed: dict[str, float] = {}
+    loss = _loss_of(network, evidence, {RATE: 0.5} if rate is None else {})
+    network = replace(network, loss=loss)
+    has_updates = any(True for _ in update_columns(evidence, network.trained))
+    if has_updates and (rate is None or not is_read(evidence, network.trained)):
+        implied = implied_rate(evidence, Truth(network), network.trained)
+        if rate is None and implied is not None:
+            rate = Rate(implied, "the updates themselves", is_written=True)
+            fixed[RATE] = implied
+        elif rate is not None and rate.value is not None and implied == rate.value:
+            rate = replace(rate, is_written=True)
+            fixed[RATE] = implied
+    elif rate is not None and rate.value is not None and not evidence.has(RATE):
+        # Typed updates are computed with the number; formulas read its cell, so that it may be any.
+        pass
+    return network, rate, fixed
+
+
+def _loss_of(network: Network, evidence: Evidence, fixed: Mapping[str, float]) -> LossConvention:
+    """Return the loss that the columns of losses say; where they do not agree or say nothing, the gradients decide."""
+    candidates = loss_candidates(len(network.outputs), network.layers[-1].activation)
+    fits = {loss: [misfit < _FITS for misfit in loss_misfits(loss, network, evidence)] for loss in candidates}
+    best = max(sum(each) for each in fits.values())
+    left = [loss for loss, each in fits.items() if sum(each) == best]
+    if (best and all(fits[left[0]])) or len(left) == 1:
+        return left[0]
+    gradients = [name for name in evidence.table.columns if name.startswith("∂E/∂")]
+    if not gradients:
+        return left[0]
+    scores = {}
+    for loss in left:
+        judge = _judge(replace(network, loss=loss), evidence, fixed)
+        scores[loss] = sum(judge.judge_quickly(name) for name in gradients)
+    return max(left, key=lambda loss: scores[loss])
+
+
+def _remarks(judge: ColumnJudge, checks: Sequence[ColumnCheck]) -> tuple[str, ...]:
+    remarks = []
+    gradients = {check.quantity.removeprefix("∂E/∂") for check in checks if check.quantity.startswith("∂E/∂")}
+    missing = [name for name in judge.truth.network.trained if name not in gradients]
+    if gradients and missing:
+        remarks.append(f"There is no gradient column for {', '.join(missing)}.")
+    if any(check.is_right is False and check.quantity.startswith("∂") for check in checks):
+        judged = [check for check in checks if check.quantity in judge.truth.program.updated]
+        if judged and all(check.is_right for check in judged):
+            remarks.append("The updates are right: each subtracts η times the gradient that stands in the row above.")
+    return tuple(remarks)
