@@ -296,6 +296,38 @@ def verify(
 
 
 @app.command(help_epilogue="")
+def check(file: Path, /, *, sheet: str | None = None, json: Flag = False) -> int:
+    """Say whether a workbook or a file of formulas made by hand is right.
+
+    Every table is found by its headers, and every cell of every row is checked
+    from that row's own inputs and weights: numbers to their digits, formulas
+    exactly, so that a slip which the row's numbers hide is found too. Named are
+    the first wrong cell, what stands there, what belongs there, the likely slip,
+    and what it does to the loss.
+
+    Examples:
+      chainrule check my-workbook.xlsx
+      chainrule check my-workbook.xlsx --sheet Sheet2
+      chainrule check my-formulas.txt
+      chainrule check table.csv --json
+
+    Exit code: 0 right; 1 wrong; 2 not understood, or unusable input.
+
+    Parameters
+    ----------
+    file
+        A workbook (.xlsx, .csv), or a file of formulas such as dE/dw5 = (a_o1 - t1) * a_h1 (.txt, .md, .tex).
+    sheet
+        Check only this sheet of the workbook.
+    json
+        Print one JSON object, and nothing else, on standard output.
+    """
+    from chainrule.cli.checking import run_check
+
+    return run_check(file, sheet, json)
+
+
+@app.command(help_epilogue="")
 def examples(*, write: Annotated[tuple[str, Path] | None, Parameter(negative="")] = None, json: Flag = False) -> int:
     """List the built-in tasks, or write one as a TOML file with comments, to edit.
 
