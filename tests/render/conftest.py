@@ -13,6 +13,7 @@ from chainrule.documents import (
     Edge,
     Entries,
     Entry,
+    Equality,
     Fold,
     Formula,
     Graph,
@@ -98,7 +99,13 @@ def every_block_with(text: str) -> Document:
         (
             Heading("First" + text),
             Prose("A paragraph." + text),
-            Formula("∂E/∂w = 1" + text, "\\partial E" + text),
+            Formula("∂E/∂w = 1" + text, "\\partial E \\unknown" + text),
+            Formula("w₁", "w_1"),
+            Equality(
+                Formula("∂E/∂w" + text, "\\partial E \\unknown" + text),
+                (Formula("1 + 1" + text, "1 + 1" + text), Formula("2", "2")),
+            ),
+            Equality(Formula("", ""), (Formula("a", "a"), Formula("b", "b"))),
             Heading("Deeper" + text, 3),
             table,
             Heading("Second" + text),

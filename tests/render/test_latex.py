@@ -14,6 +14,7 @@ from chainrule.documents import (
     Edge,
     Entries,
     Entry,
+    Equality,
     Fold,
     Formula,
     Heading,
@@ -24,7 +25,7 @@ from chainrule.documents import (
     Table,
 )
 from chainrule.render.latex import document_latex
-from chainrule.render.latex_text import display, latex_text
+from chainrule.render.latex_text import aligned, display, latex_text
 
 HOSTILE = (
     '\\input{/etc/passwd} $x_1^2$ 100% {a} #1 & ~ ^ | < > " \\write18{ls} 中文 h1⁽²⁾ w₁ é ∂E/∂w5 ½·σ(−x) ≤ ∞ \u202e'
@@ -47,6 +48,11 @@ EVERYTHING = Document(
         Formula("∂E/∂w5", r"\frac{\partial E}{\partial w_{5}} = (a_{o1} - t_{1}) a_{h1}"),
         Formula(HOSTILE),
         Formula("long", f"o_1 = {LONG} = 3"),
+        Heading("On a new page", starts_page=True),
+        Equality(
+            Formula("y", "y_1"), (Formula("", LONG), Formula("", r" \cdot ".join(["x_1"] * 60)), Formula("3", "3"))
+        ),
+        Equality(Formula("", ""), (Formula("a", r"\frac{1}{2}"), Formula("b", "b"))),
         Table((Column(HOSTILE), Column("a_h1")), ((HOSTILE, 1.5), ("_", None)), HOSTILE),
         Table(tuple(Column(f"c{n}") for n in range(30)), tuple(tuple(range(k, k + 30)) for k in range(50))),
         Table((Column("empty"),), ()),
@@ -74,6 +80,15 @@ def test_a_long_formula_is_broken_at_its_equals_signs_and_then_at_its_sums() -> 
     assert broken[1].startswith("o_1 &= w_{1} a_{h1} + w_{2} a_{h2}")
     assert broken[2].startswith(r"&\quad + w_{")
     assert broken[-2] == "&= 3"
+
+
+def test_equal_forms_are_aligned_and_long_ones_broken() -> None:
+    assert aligned("y", ["1 + 1", "2"]) == "\\begin{align*}\ny &= 1 + 1 \\\\\n&= 2\n\\end{align*}"
+    assert aligned("", ["a", "b"]) == "\\begin{align*}\n& a \\\\\n&= b\n\\end{align*}"
+    lines = aligned("y", [r" \cdot ".join(["x_1"] * 60), "3"]).splitlines()
+    assert lines[1].startswith(r"y &= x_1 \cdot x_1")
+    assert lines[2].startswith(r"&\quad \cdot x_1")
+    assert lines[-2] == "&= 3"
 
 
 def test_a_sum_inside_of_brackets_is_not_broken() -> None:

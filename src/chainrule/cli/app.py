@@ -165,24 +165,38 @@ def record(
 @app.command(help_epilogue="")
 def explain(
     source: str,
-    name: str,
+    name: str | None = None,
     index: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
     /,
     *,
-    depth: int = 1,
-    top: int = 5,
+    form: Annotated[Literal["text", "latex", "html", "json"] | None, Parameter(name="--format")] = None,
+    output: Annotated[Path | None, Parameter(alias="-o")] = None,
+    exercise: Flag = False,
+    digits: int | None = None,
+    depth: int | None = None,
+    top: int | None = None,
     step: int | None = None,
     json: Flag = False,
     changes: Changes = None,
 ) -> int:
-    """Explain one gradient as the sum of products that it is, with the numbers.
+    """Derive one gradient of a step by the chain rule, or work the whole step out.
 
-    One step of a task is recorded. Then, for one element of a parameter, an
-    activation or an input: each op that takes it, the adjoints of what the op
-    made, the local derivatives, their products, largest first; which samples
-    of the batch and which paths it comes from.
+    For a number of a small network (w5, b1, a_h1): the chain rule for it, first
+    with symbols, then with formulas, with numbers, and the result; every path of a
+    hidden weight, the sum over the samples, and the update. Without a name: the
+    whole step, from what is given to the loss after the update.
 
     Examples:
+      chainrule explain two-two-two w5
+      chainrule explain two-two-two w1 --digits 10
+      chainrule explain two-two-two -o worked.html
+      chainrule explain iris w1 --step 20 --format latex
+      chainrule explain two-two-two --exercise -o exercise.tex
+
+    For an element of a tensor of any network: each op that takes it, the adjoints
+    of what the op made, the local derivatives, their products, largest first;
+    which samples of the batch and which paths it comes from.
+
       chainrule explain two-two-two output.weight 0,0
       chainrule explain two-two-two hidden1.weight 1,0 --depth 3
       chainrule explain digits input --step 100
@@ -197,21 +211,31 @@ def explain(
     source
         A TOML file, the name of a built-in example, or a trace that was saved.
     name
-        A parameter, an input, what an op made, or a module for what it returned: hidden1.weight, input, hidden1.
+        w5, or a_h1; or a parameter, an input, what an op made, or a module: hidden1.weight, input, hidden1.
     index
-        The element, such as 1,0; negative numbers count from the end.
+        The element of a tensor, such as 1,0; negative numbers count from the end.
+    form
+        text, latex (for pdflatex, with amsmath), html or json; what the output's suffix says when not given.
+    output
+        Write it to this file.
+    exercise
+        A sheet with blanks to fill in, and the key to it.
+    digits
+        Significant digits of the results of a derivation; 6 when not given.
     depth
-        How many levels of adjoints are explained in turn.
+        How many levels of adjoints of a tensor are explained in turn; 1 when not given.
     top
-        How many products, uses and paths are shown.
+        How many products, uses and paths of a tensor are shown; 5 when not given.
     step
         Which step; step K begins after K updates. 0 when not given.
     json
-        Print the result as one JSON object, and nothing else, on standard output.
+        Short for --format json.
     """
+    from chainrule.cli.deriving import Sheet
     from chainrule.cli.explaining import Asked, run_explaining
 
-    return run_explaining(source, changes or {}, step, Asked(name, index, depth, top), json)
+    sheet = Sheet("json" if json else form, output, digits, exercise)
+    return run_explaining(source, changes or {}, step, Asked(name, index, depth, top), sheet)
 
 
 @app.command(help_epilogue="")
@@ -325,6 +349,53 @@ def check(file: Path, /, *, sheet: str | None = None, json: Flag = False) -> int
     from chainrule.cli.checking import run_check
 
     return run_check(file, sheet, json)
+
+
+@app.command(help_epilogue="")
+def workbook(
+    task: str | None = None,
+    /,
+    *,
+    output: Annotated[Path | None, Parameter(alias="-o")] = None,
+    updates: int = 100,
+    rates: str | None = None,
+    step: int | None = None,
+    json: Flag = False,
+    changes: Changes = None,
+) -> int:
+    """Write a training of a small network as a workbook (.xlsx) that computes everything itself.
+
+    Sheets: Setup, with inputs, targets, initial weights, learning rate and settings
+    in cells to change, and the curve of the loss; Run, one row per update with
+    every value, gradient and new weight as a live formula; Learning rates, one
+    curve per rate; and Formulas, which explains each column. For LibreOffice and
+    Excel 2010 or later.
+
+    Examples:
+      chainrule workbook two-two-two -o worked.xlsx
+      chainrule workbook xor -o xor.xlsx --updates 500 --rates 0.1,1,10
+      chainrule workbook iris -o iris.xlsx --data.batch_size 4 --rates none
+
+    Any key of the task can be changed by its dotted name, as for train.
+
+    Parameters
+    ----------
+    task
+        A TOML file, the name of a built-in example, or a trace that was saved; two-two-two when not given.
+    output
+        The .xlsx file; the name of the task, in this folder, when not given.
+    updates
+        How many updates. All of them take the samples of one step.
+    rates
+        The learning rates to compare, such as 0.1,0.5,1, or none; 0.1,0.2,0.5,0.8,1,2 when not given.
+    step
+        Which step; step K begins after K updates, with the weights that they left. 0 when not given.
+    json
+        Print one JSON object, and nothing else, on standard output.
+    """
+    from chainrule.cli.workbook import Wanted, run_workbook
+
+    return run_workbook(task, changes or {}, step, Wanted(updates, rates), output, json)
 
 
 @app.command(help_epilogue="")

@@ -1,43 +1,100 @@
-"""`chainrule explain`: where the gradient of one element comes from."""
+"""`chainrule explain`: where a gradient comes from.
+
+A short name (w5) is derived by the chain rule, scalar by scalar; any other (output.weight 0,0) is explained by the
+numbers of the recorded tensors.
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib import import_module
+from typing import Any
 
-from rich.console import Console
-
+from chainrule.cli.deriving import Sheet, program_knowing, show, show_program
 from chainrule.cli.exit_codes import DONE
-from chainrule.cli.json_output import print_json
-from chainrule.cli.tracing import read_or_record
+from chainrule.cli.programs import read_program, written_out
+from chainrule.cli.sources import is_trace
 from chainrule.cli.usage import UsageError
-from chainrule.queries.explaining import explain
-from chainrule.render.terminal import print_document
-from chainrule.reports.explanation import explanation_dict, explanation_document
+from chainrule.errors import UnknownNameError, nearest
+from chainrule.programs.derivation import derivable
+
+_DEPTH, _TOP = 1, 5
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Which element is explained, and how far."""
+    """Which number is explained, and how far.
 
-    name: str
+    Attributes:
+        name: a short name, or that of a value of the trace; None for the whole step.
+        index: the element of a tensor, as it was typed.
+        depth: how many levels of adjoints; None where it was not said.
+        top: how many products, uses and paths; None where it was not said.
+    """
+
+    name: str | None
     index: str | None
-    depth: int
-    top: int
+    depth: int | None
+    top: int | None
+
+    @property
+    def tensor_options(self) -> list[str]:
+        """What was given that only an element of a tensor can have."""
+        given = {"the index " + (self.index or ""): self.index, "--depth": self.depth, "--top": self.top}
+        return [option for option, value in given.items() if value is not None]
 
 
-def run_explaining(source: str, changes: Mapping[str, str], step: int | None, asked: Asked, is_json: bool) -> int:
-    """Record a step of a task, or read a trace that was saved, and explain one gradient in it.
+def run_explaining(source: str, changes: Mapping[str, str], step: int | None, asked: Asked, sheet: Sheet) -> int:
+    """Explain a whole step, or one gradient of it.
 
     Raises:
         ChainruleError: the task or the file cannot be used, or there is no such value or element.
     """
+    is_json = sheet.chosen_format == "json"
+    if asked.name is None:
+        return show_program(read_program(source, changes, step, is_json=is_json), None, sheet)
+    program = program_knowing(source, changes, step, asked.name, is_json=is_json)
+    if program is None:
+        return _explain_tensor(source, changes, step, asked, sheet)
+    if asked.tensor_options:
+        raise UsageError(
+            what=f"{asked.name} is one number: it has no index, and its derivation no --depth and no --top.",
+            found=f"{asked.name} with {asked.tensor_options[0]}",
+            expected=f"{asked.name} alone, or the name of a tensor such as output.weight",
+        )
+    return show_program(program, asked.name, sheet)
+
+
+def _explain_tensor(source: str, changes: Mapping[str, str], step: int | None, asked: Asked, sheet: Sheet) -> int:
+    if sheet.is_exercise or sheet.digits is not None:
+        option = "--exercise" if sheet.is_exercise else "--digits"
+        raise UsageError(
+            what=f"{option} is for the worked example, which has short names.",
+            found=f"{asked.name} with {option}",
+            expected="a short name such as w5, or none",
+        )
     index = None if asked.index is None else read_index(asked.index)
-    trace = read_or_record(source, changes, is_json, "explained", step=step)
-    explanation = explain(trace, asked.name, index, depth=asked.depth, top=asked.top)
-    if is_json:
-        print_json(explanation_dict(explanation))
-    else:
-        print_document(explanation_document(explanation), Console(highlight=False))
+    # Torch takes more than a second to import, and derivations do without it.
+    tracing, queries = import_module("chainrule.cli.tracing"), import_module("chainrule.queries.explaining")
+    reports: Any = import_module("chainrule.reports.explanation")
+    trace = tracing.read_or_record(source, changes, sheet.chosen_format == "json", "explained", step=step)
+    depth = _DEPTH if asked.depth is None else asked.depth
+    top = _TOP if asked.top is None else asked.top
+    try:
+        explanation = queries.explain(trace, asked.name, index, depth=depth, top=top)
+    except UnknownNameError as error:
+        raise _with_short_names(error, source, changes) from error
+    show(sheet, lambda: reports.explanation_document(explanation), lambda: reports.explanation_dict(explanation))
     return DONE
+
+
+def _with_short_names(error: UnknownNameError, source: str, changes: Mapping[str, str]) -> UnknownNameError:
+    """Return the error with the short names too, where they are known without training again."""
+    program = None if is_trace(source) else written_out(source, changes, 0)
+    if program is None or not error.what.startswith("The trace has no value"):
+        return error
+    known = derivable(program)
+    close = nearest(error.found, known) or list(known[:8])
+    return replace(error, expected=f"{error.expected}; or a short name: {', '.join(close)}")
 
 
 def read_index(text: str) -> tuple[int, ...]:

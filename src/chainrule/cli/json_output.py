@@ -13,8 +13,12 @@ def print_json(data: dict[str, Any]) -> None:
     it may lack is escaped.
     """
     is_unicode = (sys.stdout.encoding or "").lower().startswith("utf")
-    text = json.dumps(_finite(data), ensure_ascii=not is_unicode, allow_nan=False)
-    print(text)  # noqa: T201
+    print(json_text(data, is_ascii=not is_unicode))  # noqa: T201
+
+
+def json_text(data: dict[str, Any], *, is_ascii: bool = False) -> str:
+    """Return an object as one line of JSON, with null for numbers that are not finite."""
+    return json.dumps(_finite(data), ensure_ascii=is_ascii, allow_nan=False)
 
 
 def _finite(data: Any) -> Any:

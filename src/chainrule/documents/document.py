@@ -14,10 +14,14 @@ Cell = str | int | float | bool | None
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """A heading inside a document; level 1 is the document's own title, so these start at 2."""
+    """A heading inside a document; level 1 is the document's own title, so these start at 2.
+
+    `starts_page` begins a new page where there are pages: on paper.
+    """
 
     text: str
     level: int = 2
+    starts_page: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,17 @@ class Formula:
 
     text: str
     latex: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Equality:
+    """What something is equal to, form after form, one under another: left = forms[0] = forms[1] = ...
+
+    Where `left` is empty, the first form stands alone, and the others follow from it.
+    """
+
+    left: Formula
+    forms: tuple[Formula, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +243,9 @@ class Fold:
     folds_on_terminal: bool = False
 
 
-Block = Heading | Prose | Formula | Table | Chart | Matrix | NetworkDrawing | Graph | Entries | Callout | Fold
+Block = (
+    Heading | Prose | Formula | Equality | Table | Chart | Matrix | NetworkDrawing | Graph | Entries | Callout | Fold
+)
 
 
 @dataclass(frozen=True, slots=True)

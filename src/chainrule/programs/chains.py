@@ -64,7 +64,7 @@ def count_paths(program: Program, name: str) -> int:
     """Return how many paths lead from the loss to a quantity; counted, not followed, so it may be very large."""
     counts: dict[str, int] = {}
     for line in program.in_step("gradients"):
-        inner = [counts[term.through] for term in line.terms if _goes_on(program, term)]
+        inner = [counts[term.through] for term in line.terms if goes_on(program, term)]
         counts[line.name.removeprefix(derivative_name(LOSS, ""))] = sum(inner) + (len(inner) < len(line.terms))
     program.quantity(derivative_name(LOSS, name))
     return counts[name]
@@ -76,18 +76,19 @@ def _paths(program: Program, name: str) -> Iterator[Path]:
     if first is not None:
         yield Path((Factor(LOSS, name, first),))
     for term in line.terms:
-        if _goes_on(program, term):
+        if goes_on(program, term):
             for path in _paths(program, term.through):
                 yield Path((*path.factors, Factor(term.through, name, term.partial)))
 
 
-def _goes_on(program: Program, term: Term) -> bool:
+def goes_on(program: Program, term: Term) -> bool:
+    """Say whether ∂E/∂(what a use makes) has a line of its own, so that paths run through it."""
     return derivative_name(LOSS, term.through) in program.by_name
 
 
 def _own(program: Program, line: Assignment) -> Expr | None:
     """Return the part of an adjoint that comes from the loss directly, None if there is none."""
-    direct = [term for term in line.terms if not _goes_on(program, term)]
+    direct = [term for term in line.terms if not goes_on(program, term)]
     if not direct:
         return None
     return line.formula if len(direct) == len(line.terms) else Add(*(term.upstream * term.partial for term in direct))

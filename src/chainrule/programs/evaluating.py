@@ -1,17 +1,18 @@
 """A program computed with NumPy in float64: for one set of numbers, for many at once, or update after update."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from sympy import Expr
 from sympy.printing.numpy import NumPyPrinter
 
-from chainrule.formulas import NamedFunction
+from chainrule.formulas import NUMPY_FUNCTIONS, NamedFunction
 from chainrule.programs.program import Program
 
 Numbers = Mapping[str, float | np.ndarray]
+_CANCELLING = ("Softplus", "NormalDistribution", "erf", "erfc")  # NumPy lacks them, and written out they lose digits
 
 
 class _Printer(NumPyPrinter):  # type: ignore[misc]  # SymPy has no types
@@ -25,6 +26,9 @@ class _Printer(NumPyPrinter):  # type: ignore[misc]  # SymPy has no types
         return self.names[expr.name]
 
     def _print_Function(self, expr: Any) -> str:  # noqa: N802  # as above
+        name = type(expr).__name__
+        if name in _CANCELLING:
+            return f"{name}({self._print(expr.args[0])})"
         if isinstance(expr, NamedFunction):
             return str(self._print(type(expr).definition(expr.args[0])))
         return str(super()._print_Function(expr))
@@ -66,14 +70,24 @@ class Evaluator:
 
     def one(self, expression: Expr, numbers: Mapping[str, np.ndarray]) -> np.ndarray:
         """Return an expression's number, from the numbers of all quantities in it."""
-        names = sorted(symbol.name for symbol in expression.free_symbols)
-        places = {name: f"v{number}" for number, name in enumerate(names)}
-        with np.errstate(all="ignore"):
-            return np.asarray(
-                _function([f"return {_printed(expression, places)}"], places.values())(
-                    *(np.asarray(numbers[name], dtype=np.float64) for name in names)
-                )
-            )
+        return evaluate([expression], numbers)[0]
+
+
+def evaluate(expressions: Sequence[Expr], numbers: Numbers) -> list[np.ndarray]:
+    """Return the numbers of expressions over quantities, from the numbers of all quantities in them."""
+    names = sorted({symbol.name for expression in expressions for symbol in expression.free_symbols})
+    places = {name: f"v{number}" for number, name in enumerate(names)}
+    printed = ", ".join(_printed(expression, places) for expression in expressions)
+    compute = _function([f"return ({printed},)"], places.values())
+    with np.errstate(all="ignore"):
+        return [np.asarray(value) for value in compute(*(np.asarray(numbers[name], np.float64) for name in names))]
+
+
+def loss_after(program: Program) -> float:
+    """Return the loss on the same samples with the parameters as they are after the program's update."""
+    values = {name: quantity.value for name, quantity in program.quantities.items()}
+    later = values | {name: values[after] for name, after in program.updated.items()}
+    return float(Evaluator(program)(later)[program.loss])
 
 
 def run_program(program: Program, updates: int, numbers: Numbers | None = None) -> dict[str, np.ndarray]:
@@ -110,6 +124,10 @@ def _compiled(program: Program, names: Mapping[str, str], given: list[str], made
 def _function(lines: list[str], arguments: Any) -> Any:
     # The source is printed from SymPy expressions over names that this file chose, so nothing of a user's is run.
     source = f"def compute({', '.join(arguments)}):\n" + "\n".join(f"    {line}" for line in lines)
-    space: dict[str, Any] = {"numpy": np, "functools": functools}  # SymPy prints Max and Min with both
+    space: dict[str, Any] = {
+        **NUMPY_FUNCTIONS,
+        "numpy": np,
+        "functools": functools,
+    }  # SymPy prints Max and Min with both
     exec(source, space)  # noqa: S102
     return space["compute"]

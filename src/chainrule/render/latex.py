@@ -13,6 +13,7 @@ from chainrule.documents import (
     Chart,
     Document,
     Entries,
+    Equality,
     Fold,
     Formula,
     Graph,
@@ -23,7 +24,7 @@ from chainrule.documents import (
     Table,
 )
 from chainrule.render.latex_picture import network_picture
-from chainrule.render.latex_text import display, latex_text
+from chainrule.render.latex_text import aligned, display, latex_text
 from chainrule.render.plain_text import CALLOUT_WORDS, is_number_column, print_row, printable_line
 
 _PREAMBLE = r"""\documentclass[11pt,a4paper]{article}
@@ -60,11 +61,15 @@ def _blocks(blocks: Sequence[Block]) -> Iterator[str]:
 def _block(block: Block) -> Iterator[str]:
     match block:
         case Heading():
+            if block.starts_page:
+                yield r"\clearpage"
             yield rf"\{_HEADINGS.get(block.level, 'paragraph*')}{{{latex_text(printable_line(block.text))}}}"
         case Prose():
             yield latex_text(block.text)
         case Formula():
             yield display(block.latex) if block.latex else rf"\begin{{quote}}{latex_text(block.text)}\end{{quote}}"
+        case Equality():
+            yield aligned(block.left.latex, [form.latex for form in block.forms])
         case Table():
             yield from _table(block)
         case NetworkDrawing():

@@ -6,7 +6,7 @@ that base LaTeX has no glyph for is spelled out as its code point.
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from chainrule.render.plain_text import printable
 
@@ -88,9 +88,26 @@ def display(latex: str) -> str:
     return f"\\begin{{align*}}\n{joined}\n\\end{{align*}}"
 
 
-def _broken(formula: str, room: int) -> list[str]:
+def aligned(left: str, forms: Sequence[str]) -> str:
+    r"""Return what something is equal to, form under form; long ones are broken at "+" and "−", then at \cdot.
+
+    Args:
+        left: what is equal to all of the forms; where it is empty, the first form takes its place.
+        forms: without "=".
+    """
+    lines = [f"{left} " if left else "& "]
+    room = max(_WIDEST - min(_width(left), _WIDEST // 2), _WIDEST // 2)
+    for place, form in enumerate(forms):
+        parts = [part for sum_ in _broken(form, room) for part in _broken(sum_, room, (r"\cdot",))]
+        sign = "&= " if left or place else ""
+        lines[-1] += sign + parts[0]
+        lines += [*(f"&\\quad {part}" for part in parts[1:]), ""]
+    return "\\begin{align*}\n" + " \\\\\n".join(lines[:-1]) + "\n\\end{align*}"
+
+
+def _broken(formula: str, room: int, signs: tuple[str, ...] = ("+", "-")) -> list[str]:
     lines: list[str] = []
-    for term in _split(formula, ("+", "-")):
+    for term in _split(formula, signs):
         if lines and _width(lines[-1] + term) <= room:
             lines[-1] += term
         else:

@@ -18,6 +18,7 @@ from chainrule.documents import (
     Document,
     Entries,
     Entry,
+    Equality,
     Fold,
     Formula,
     Graph,
@@ -28,7 +29,9 @@ from chainrule.documents import (
     Table,
 )
 from chainrule.render.charts import Picture, picture_svg
+from chainrule.render.equality_text import equality_lines
 from chainrule.render.graph_picture import graph_svg
+from chainrule.render.mathml import UnknownLatex, mathml
 from chainrule.render.page_style import FRAGMENT_STYLE, STYLE_SHEET
 from chainrule.render.plain_text import CALLOUT_WORDS, is_number_column, print_row, printable, printable_line
 
@@ -128,11 +131,14 @@ def _block(block: Block, identifier: str = "") -> str:
         case Heading():
             level = min(max(block.level, 2), 6)
             anchor = f' id="{identifier}"' if identifier else ""
+            anchor += ' class="new-page"' if block.starts_page else ""
             return f"<h{level}{anchor}>{_text(block.text)}</h{level}>"
         case Prose():
             return f"<p>{_text(block.text)}</p>"
         case Formula():
             return _formula(block)
+        case Equality():
+            return _equality(block)
         case Table():
             return _table(block)
         case Chart() | Matrix() | NetworkDrawing():
@@ -155,11 +161,43 @@ def _block(block: Block, identifier: str = "") -> str:
 def _formula(formula: Formula) -> str:
     if not formula.latex:
         return f'<div class="formula"><pre tabindex="0">{_text(formula.text)}</pre></div>'
-    latex = _text(formula.latex)
+    return _formula_box(_set_formula(formula.latex, formula.text), formula.latex)
+
+
+def _formula_box(shown: str, latex: str) -> str:
+    source = _text(latex)
     return (
-        f'<div class="formula" data-latex="{latex}"><pre tabindex="0">{_text(formula.text)}</pre>'
-        f"<details><summary>LaTeX</summary><pre>{latex}</pre></details></div>"
+        f'<div class="formula" data-latex="{source}">{shown}'
+        f"<details><summary>LaTeX</summary><pre>{source}</pre></details></div>"
     )
+
+
+def _set_formula(latex: str, text: str) -> str:
+    """Return a formula as the browser sets it, or its text where that cannot be."""
+    try:
+        inside = mathml(latex)
+    except UnknownLatex:
+        return f'<pre tabindex="0">{_text(text)}</pre>'
+    return f'<div class="set" tabindex="0"><math display="block">{inside}</math></div>'
+
+
+def _equality(equality: Equality) -> str:
+    left, forms = equality.left, equality.forms
+    signs = ["" if not left.text and place == 0 else "=" for place in range(len(forms))]
+    lefts = [left.latex, *[""] * (len(forms) - 1)]
+    latex = " \\\\ ".join(
+        f"{side} & {sign} {form.latex}".strip() for side, sign, form in zip(lefts, signs, forms, strict=True)
+    )
+    source = rf"\begin{{aligned}} {latex} \end{{aligned}}"
+    try:
+        rows = [
+            f"<mtr><mtd>{mathml(side)}</mtd><mtd>{mathml(sign)}</mtd><mtd>{mathml(form.latex)}</mtd></mtr>"
+            for side, sign, form in zip(lefts, signs, forms, strict=True)
+        ]
+    except UnknownLatex:
+        return _formula_box(f'<pre tabindex="0">{_text(chr(10).join(equality_lines(equality, 90)))}</pre>', source)
+    table = f'<mtable class="equality">{"".join(rows)}</mtable>'
+    return _formula_box(f'<div class="set" tabindex="0"><math display="block">{table}</math></div>', source)
 
 
 def _entry(entry: Entry) -> str:

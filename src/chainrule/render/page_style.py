@@ -42,6 +42,11 @@ nav li { padding: .15rem 0; break-inside: avoid; }
 
 .formula { margin: 1rem 0; padding: .7rem 1rem; background: var(--panel); border-radius: .5rem; }
 .formula pre { margin: 0; font: .95rem/1.6 var(--mono); overflow-x: auto; overflow-wrap: normal; }
+.formula .set { overflow-x: auto; overflow-y: hidden; overflow-wrap: normal; padding: .15rem 0; }
+.formula math { width: fit-content; min-width: max-content; margin: 0; font-size: 1.1rem; }
+.formula mtable.equality mtd { padding: .3rem .25rem; text-align: left; }
+.formula mtable.equality mtd:first-child { text-align: right; }
+.formula mtable.cases mtd { text-align: left; padding: .1rem .4rem; }
 .formula details { margin: .4rem 0 0; padding: 0; border: 0; font-size: .85rem; color: var(--quiet); }
 .formula details summary { font-weight: 400; padding: 0; }
 .formula details pre { white-space: pre-wrap; overflow-wrap: anywhere; user-select: all; font-size: .85rem; }
@@ -130,6 +135,7 @@ details details + details { margin-top: 0; }
   .table { max-height: none; overflow: visible; border: 0; }
   table { font-size: 8.5pt; }
   thead th, tbody th { position: static; }
+  .new-page { break-before: page; }
   h1, h2, h3, h4, summary { break-after: avoid; }
   figure, .callout, .formula, tr { break-inside: avoid; }
   details::details-content { content-visibility: visible; block-size: auto; }
