@@ -1,5 +1,6 @@
 """Small networks, losses and optimizers of every kind that the worked example writes out."""
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -38,7 +39,7 @@ def chance(*shape: int) -> Tensor:
 
 def dense(*sizes: int, activation: type[nn.Module] = nn.Sigmoid, last: nn.Module | None = None, bias: bool = True):
     layers: list[nn.Module] = []
-    for number, (below, above) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for number, (below, above) in enumerate(itertools.pairwise(sizes)):
         layers.append(nn.Linear(below, above, bias=bias))
         if number < len(sizes) - 2:
             layers.append(activation())

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-
 from chainrule.programs import Evaluator, Program
 from chainrule.recorder import record
 from chainrule.shapes import Tensor

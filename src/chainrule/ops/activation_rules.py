@@ -2,6 +2,7 @@
 # ruff: noqa: A002  # the parameters of a wiring bear torch's own names
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 import torch
@@ -102,9 +103,14 @@ def _unused_slope(arguments: Arguments, output: Tensor, threshold: float) -> Ten
     return ~used.reshape(slopes.shape)
 
 
+@cache
+def _slope(expression: Expr) -> Expr:
+    """Return the derivative; taken when it is first needed, because all of them take longer than the rest of import."""
+    return differentiate(expression, X, (X,))
+
+
 def _flat(expression: Expr, name: str, words: str, wire: Callable[..., Wiring]) -> Silencer:
     """A silencer where the slope is below a share of the largest that the activation has anywhere."""
-    slope = differentiate(expression, X, (X,))
 
     def find(arguments: Arguments, output: Tensor, threshold: float) -> Tensor:
         given = {key: value for key, value in arguments.items() if key not in ("input", "inplace", "weight")}
@@ -115,7 +121,7 @@ def _flat(expression: Expr, name: str, words: str, wire: Callable[..., Wiring]) 
         }
 
         def size_at(points: Tensor, scale: Mapping[Symbol, Any]) -> Tensor:
-            return evaluate(slope, Numbers({X: points, **scale}, {}, points.numel())).abs()
+            return evaluate(_slope(expression), Numbers({X: points, **scale}, {}, points.numel())).abs()
 
         plain = {key: float(number.max()) if isinstance(number, Tensor) else number for key, number in settings.items()}
         largest = float(size_at(_GRID, plain).nan_to_num().max())
