@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import sympy
-from sympy import Add, And, Expr, Integer, Mul, Or, Piecewise, Pow, Rational, S, Symbol, Unequality
+from sympy import Add, And, Basic, Expr, Integer, Mul, Or, Piecewise, Pow, Rational, S, Symbol, Unequality
 from sympy.core.relational import GreaterThan, LessThan, StrictGreaterThan, StrictLessThan
 
 from chainrule.notation.functions import FUNCTIONS
@@ -143,7 +143,7 @@ class _Builder:
             raise self.trouble(node.place, "The derivative of this function is not known.", "its formula")
         return function.slope(arguments[0])
 
-    def condition(self, node: Node) -> Expr:
+    def condition(self, node: Node) -> Basic:
         if isinstance(node, Junction):
             join = And if node.word == "and" else Or
             return join(*(self.condition(condition) for condition in node.conditions))

@@ -59,7 +59,6 @@ SIGNS = {
     "gets": "←",
     "coloneqq": "=",
     "equiv": "=",
-    "sum": "Σ",
     "land": "and",
     "wedge": "and",
     "lor": "or",

@@ -15,10 +15,11 @@ _MOST_TOKENS = 8_000
 _DEEPEST = 40  # groups within groups
 _NUMBER = re.compile(r"(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]\d+|e\d+)?")
 _AMBIGUOUS_NUMBER = re.compile(r"\d+(?:\.\d*)?E\d")
-_SIGNS = re.compile(r"\*\*|:=|<-|<=|>=|==|!=|=<|[-+*/^()\[\]{}=<>≤≥≠≈,;|√∂∇ΣΠ∑∏←∧∨]")
+_SIGNS = re.compile(r"\*\*|:=|<-|<=|>=|==|!=|=<|[-+*/^()\[\]{}=<>≤≥≠≈,;|√∂∇←∧∨]")
 _SIGN_MEANINGS = {"**": "^", ":=": "=", "<-": "=", "←": "=", "==": "=", "≈": "=", "<=": "≤", "=<": "≤", ">=": "≥"}
-_SIGN_MEANINGS |= {"!=": "≠", ";": ",", "∧": "and", "∨": "or", "∑": "Σ", "∏": "Π"}
+_SIGN_MEANINGS |= {"!=": "≠", ";": ",", "∧": "and", "∨": "or"}
 _SUMS = "ΣΠ∑∏"
+_SUM_TROUBLE = ("A sum over an index cannot be read.", "every term written out: E = 1/2*(t1 - a_o1)^2 + ...")
 _RAISED = re.compile(r"⁻?[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
 _SAMPLE = re.compile(r"⁽[⁰¹²³⁴⁵⁶⁷⁸⁹]+⁾")
 _FRACTION_SIGNS = "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞"
@@ -99,7 +100,9 @@ class _Cutter:
         module = _MODULES.match(text, place, end)
         if module:
             return [], module.end()
-        if sign not in _SUMS and _WORD.match(text, place, end):
+        if sign in _SUMS:
+            raise _CutError(place, *_SUM_TROUBLE)
+        if _WORD.match(text, place, end):
             return self.name(place, end)
         raised = _RAISED.match(text, place, end)
         if raised:
@@ -255,9 +258,13 @@ class _Cutter:
             raise _CutError(place, "A backslash without a command.", "a LaTeX command such as \\frac")
         name, after = found["name"], found.end()
         if name in commands.SPACES:
+            if name in ("left", "right") and self.text.startswith(".", after):  # an invisible bracket
+                return [Token("sign", "(" if name == "left" else ")", place, after + 1)], after + 1
             return [], after
         if name in commands.DROPPED:
             return [], self.argument(after, end)[2]
+        if name in ("sum", "prod"):
+            raise _CutError(place, *_SUM_TROUBLE)
         if name in commands.SIGNS:
             sign = commands.SIGNS[name]
             kind: TokenKind = "sign"
@@ -335,9 +342,10 @@ class _Cutter:
             if len(cells) != 2:
                 raise _CutError(low, "A case has a value and a condition.", "value & condition")
             value = list(self.tokens(*cells[0]))
-            if value and value[-1].text == ",":
-                value.pop()
             condition = [token for token in self.tokens(*cells[1]) if token.text.rstrip(":") not in _CASE_WORDS]
+            for cell in (value, condition):
+                if cell and cell[-1].text == ",":
+                    cell.pop()
             comma = [Token("sign", ",", low, low)] if number and len(made) > 1 else []
             if not condition or condition[0].text.lower() in _OTHERWISE:
                 made += [*comma, Token("name", "else", low, low), *value]

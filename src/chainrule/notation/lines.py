@@ -64,16 +64,13 @@ def read_equations(text: str, names: Collection[str] = ()) -> tuple[Equation | U
 
 
 def _joined(before: Equation, after: Equation) -> Equation:
-    unique = {name.quantity: name for name in (*after.names, *before.names)}
+    before_that = {name.quantity for name in before.names}
     return replace(
         before,
         right=after.right if after.right.free_symbols else before.right,
         text=f"{before.text}\n{after.text}",
         sides=(*before.sides, *after.sides),
-        names=(
-            *before.names,
-            *(name for name in after.names if name not in before.names and unique[name.quantity] is name),
-        ),
+        names=(*before.names, *(name for name in after.names if name.quantity not in before_that)),
     )
 
 

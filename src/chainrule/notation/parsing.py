@@ -1,18 +1,16 @@
-"""Tokens as a tree: a Pratt parser for sums, products, powers, calls, derivatives, cases and chains of equals signs.
+"""Tokens as a tree: sums, products, powers, calls, derivatives, cases and chains of equals signs.
 
-Precedence from weak to strong: if/else, or, and, comparisons, + and −, · and / (and no sign at all: 2x, a(1 − a)),
-a sign in front, powers. Products go from left to right: 1/2(t − a) is half of it.
+A parser by precedence, from weak to strong: if/else, or, and, comparisons, + and −, · and / (and no sign at all: 2x,
+a(1 − a)), a sign in front, powers. Products go from left to right: 1/2(t − a) is half of it.
 """
 
-import re
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from fractions import Fraction
-from itertools import pairwise
 
 from chainrule.notation.functions import CASE, FUNCTIONS, POWER, function_called
-from chainrule.notation.lexing import cut
 from chainrule.notation.problem import NotationError
 from chainrule.notation.spelling import derivative_of, read_spelling
+from chainrule.notation.stream import WORDS, Stream
 from chainrule.notation.tokens import Token
 from chainrule.notation.tree import (
     Call,
@@ -30,7 +28,7 @@ from chainrule.notation.tree import (
 )
 from chainrule.notation.written import Name
 
-_DEEPEST = 60  # brackets within brackets
+_DEEPEST = 30  # brackets within brackets
 _LONGEST_NUMBER = 40  # digits
 _LARGEST_EXPONENT = 400
 _RELATIONS = ("<", ">", "≤", "≥", "≠")
@@ -39,415 +37,337 @@ _FRACTION_SIGNS = "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞"
 _FRACTION_VALUES = "1/2 1/3 2/3 1/4 3/4 1/5 2/5 3/5 4/5 1/6 5/6 1/8 3/8 5/8 7/8"
 _FRACTIONS = dict(zip(_FRACTION_SIGNS, map(Fraction, _FRACTION_VALUES.split()), strict=True))
 _PLAIN = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
-_WORDS = ("if", "else", "and", "or")
 _OPERAND = "a number, a name or an opening bracket"
+_DIFFERENTIAL = "what is differentiated by, as in dE/dw5"
+# Functions that are written without brackets too: ln x, exp x.
+_BARE = frozenset({"exp", "ln", "tanh", "sqrt", "sin", "cos", "sigmoid", "sinh", "cosh"})
 
 
 def parse(text: str, names: Collection[str] = ()) -> tuple[Node, ...]:
     """Return the sides of a formula: one without an equals sign, more with them.
 
+    Args:
+        text: as it was written.
+        names: quantities that are known beside those that everybody knows.
+
     Raises:
         NotationError: it cannot be read.
     """
-    return _Parser(text, names).sides()
+    return _Parser(Stream(text, names)).sides()
 
 
 class _Parser:
-    def __init__(self, text: str, names: Collection[str]) -> None:
-        self.written = text
-        self.tokens, self.letters = cut(text, names)
-        self.at = 0
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
         self.depth = 0
-        self.bars = 0
-        self.arguments = False
+        self.is_in_bars = False
+        self.is_in_call = False
 
-    # Tokens
-
-    @property
-    def token(self) -> Token:
-        return self.tokens[self.at]
-
-    def ahead(self, count: int = 1) -> Token:
-        return self.tokens[min(self.at + count, len(self.tokens) - 1)]
-
-    def take(self) -> Token:
-        token = self.token
-        self.at = min(self.at + 1, len(self.tokens) - 1)
-        return token
-
-    def sees(self, *signs: str) -> bool:
-        return self.token.kind == "sign" and self.token.text in signs
-
-    def sees_word(self, *words: str) -> bool:
-        is_word = self.token.kind in ("name", "sign") and not self.token.quantity
-        return is_word and self.token.text.lower() in words
-
-    def place(self, token: Token) -> int:
-        return self.letters.places[token.start]
-
-    def trouble(self, what: str, expected: str, token: Token | None = None, next_step: str = "") -> NotationError:
-        return NotationError.at(self.written, self.place(token or self.token), what, expected, next_step)
-
-    def unexpected(self, expected: str) -> NotationError:
-        if self.token.kind == "end":
-            return self.trouble("The formula ends too early.", expected)
-        return self.trouble(f"'{self.shown(self.token)}' cannot stand here.", expected)
-
-    def shown(self, token: Token) -> str:
-        start, end = self.letters.places[token.start], self.letters.places[token.end]
-        return self.written[start:end].strip() or token.text
-
-    # Sides
+    # From the whole to sums: what is weaker than arithmetic
 
     def sides(self) -> tuple[Node, ...]:
-        sides = []
-        if self.sees("="):
-            self.take()
+        stream, sides = self.stream, []
+        if stream.sees("="):
+            stream.take()
         while True:
             sides.append(self.whole())
-            if not self.sees("="):
+            if not stream.sees("="):
                 break
-            self.take()
-        while self.sees(",") or (self.sees(";")):
-            self.take()  # the comma behind a displayed formula
-        if self.token.kind != "end":
-            raise self.unexpected("an operator or the end")
+            stream.take()
+        while stream.sees(","):
+            stream.take()  # behind a displayed formula
+        if stream.token.kind != "end":
+            raise stream.unexpected("an operator or the end")
         return tuple(sides)
 
     def whole(self) -> Node:
         """Read a value, or cases: 1 if x > 0, else 0."""
-        start = self.token
-        value = self.condition()
-        if not self.sees_word("if"):
+        stream, place = self.stream, self.stream.place(self.stream.token)
+        value = self.junction("or")
+        if not stream.sees_word("if"):
             return value
         cases: list[tuple[Node, Node | None]] = []
-        while True:
-            if self.sees_word("if"):
-                self.take()
-                cases.append((value, self.condition()))
-            else:
-                raise self.unexpected("'if' and a condition")
-            if self.sees(","):
-                self.take()
-            if self.sees_word("else"):
-                self.take()
-                rest = self.whole() if self.depth < _DEEPEST else self.condition()
-                return Cases((*cases, (rest, None)), self.place(start))
-            if self.token.kind == "end" or self.sees(")", "]", "}", "="):
-                return Cases(tuple(cases), self.place(start))
-            value = self.condition()
+        while stream.sees_word("if"):
+            stream.take()
+            cases.append((value, self.junction("or")))
+            if stream.sees(",") and not (self.is_in_call and not self.goes_on_with_case()):
+                stream.take()
+            if stream.sees_word("else"):
+                stream.take()
+                return Cases((*cases, (self.junction("or"), None)), place)
+            if stream.token.kind == "end" or stream.sees(")", "]", "}", "=", ","):
+                return Cases(tuple(cases), place)
+            value = self.junction("or")
+        raise stream.unexpected("'if' and a condition")
 
-    def condition(self) -> Node:
-        return self.joined("or", lambda: self.joined("and", self.comparison))
+    def goes_on_with_case(self) -> bool:
+        return self.stream.ahead().text.lower() == "else"
 
-    def joined(self, word: str, part: Callable[[], Node]) -> Node:
-        start = self.token
-        parts = [part()]
-        while self.sees_word(word):
-            self.take()
-            parts.append(part())
-        return parts[0] if len(parts) == 1 else Junction(word, tuple(parts), self.place(start))
+    def junction(self, word: str) -> Node:
+        """Read conditions joined by "or", which are joined by "and"."""
+        place = self.stream.place(self.stream.token)
+        parts = [self.junction("and") if word == "or" else self.comparison()]
+        while self.stream.sees_word(word):
+            self.stream.take()
+            parts.append(self.junction("and") if word == "or" else self.comparison())
+        return parts[0] if len(parts) == 1 else Junction(word, tuple(parts), place)
 
     def comparison(self) -> Node:
-        start = self.token
+        place = self.stream.place(self.stream.token)
         sides, relations = [self.total()], []
-        while self.sees(*_RELATIONS):
-            relations.append(self.take().text)
+        while self.stream.sees(*_RELATIONS):
+            relations.append(self.stream.take().text)
             sides.append(self.total())
-        return Comparison(tuple(sides), tuple(relations), self.place(start)) if relations else sides[0]
+        return Comparison(tuple(sides), tuple(relations), place) if relations else sides[0]
 
     # Arithmetic
 
     def total(self) -> Node:
-        start = self.token
+        place = self.stream.place(self.stream.token)
         terms = [(False, self.product())]
-        while self.sees("+", "-"):
-            is_subtracted = self.take().text == "-"
+        while self.stream.sees("+", "-"):
+            is_subtracted = self.stream.take().text == "-"
             terms.append((is_subtracted, self.product()))
-        return terms[0][1] if len(terms) == 1 else Total(tuple(terms), self.place(start))
+        return terms[0][1] if len(terms) == 1 else Total(tuple(terms), place)
 
     def product(self) -> Node:
-        start = self.token
-        is_negative = False
-        while self.sees("+", "-"):
-            is_negative ^= self.take().text == "-"
+        stream, place = self.stream, self.stream.place(self.stream.token)
+        is_negative = self.takes_minus()
         factors = [(False, self.power())]
         while True:
-            if self.sees("*", "/"):
-                is_divided = self.take().text == "/"
-                if is_divided and self.sees("∂") and isinstance(factors[-1][1], Quantity):
-                    factors[-1] = (factors[-1][0], self.half_written(factors[-1][1]))
+            if stream.sees("*", "/"):
+                is_divided = stream.take().text == "/"
+                last = factors[-1][1]
+                if is_divided and stream.sees("∂") and isinstance(last, Quantity):
+                    factors[-1] = (factors[-1][0], self.half_written(last))
                     continue
                 factors.append((is_divided, self.signed()))
             elif self.begins_operand():
                 factors.append((False, self.power()))
             else:
                 break
-        value = factors[0][1] if len(factors) == 1 else Product(tuple(factors), self.place(start))
-        return Total(((True, value),), self.place(start)) if is_negative else value
+        value = factors[0][1] if len(factors) == 1 else Product(tuple(factors), place)
+        return Total(((True, value),), place) if is_negative else value
+
+    def takes_minus(self) -> bool:
+        is_negative = False
+        while self.stream.sees("+", "-"):
+            is_negative ^= self.stream.take().text == "-"
+        return is_negative
 
     def signed(self) -> Node:
-        """Read a factor that may have a sign: 2·−x, e^−x."""
-        start = self.token
-        is_negative = False
-        while self.sees("+", "-"):
-            is_negative ^= self.take().text == "-"
+        """Read a factor or an exponent that may have a sign: 2·−x, e^−x."""
+        place = self.stream.place(self.stream.token)
+        is_negative = self.takes_minus()
         value = self.power()
-        return Total(((True, value),), self.place(start)) if is_negative else value
+        return Total(((True, value),), place) if is_negative else value
 
     def power(self) -> Node:
         self.depth += 1
         if self.depth > _DEEPEST:
-            raise self.trouble("Too many brackets within brackets.", f"at most {_DEEPEST}")
-        start = self.token
+            raise self.stream.trouble("Too many brackets within brackets.", f"at most {_DEEPEST}")
+        place = self.stream.place(self.stream.token)
         base = self.raised(self.operand())
-        if self.sees("^"):
-            self.take()
-            base = Power(base, self.signed(), self.place(start))
-            base = self.raised(base)
+        if self.stream.sees("^"):
+            self.stream.take()
+            base = self.raised(Power(base, self.signed(), place))
         self.depth -= 1
         return base
 
     def raised(self, base: Node) -> Node:
-        while self.token.kind == "raised":
-            token = self.take()
-            exponent = Number(Fraction(token.text.translate(_PLAIN)), self.place(token))
-            base = Power(base, exponent, self.place(token))
+        while self.stream.token.kind == "raised":
+            base = Power(base, self.exponent(), self.stream.place(self.stream.token))
         return base
 
+    def exponent(self) -> Number:
+        token = self.stream.take()
+        digits = token.text.translate(_PLAIN)
+        if len(digits) > _LONGEST_NUMBER:
+            raise self.stream.trouble("This number is too long.", f"at most {_LONGEST_NUMBER} digits", token)
+        return Number(Fraction(digits), self.stream.place(token))
+
     def begins_operand(self) -> bool:
-        if self.token.kind == "number":
+        stream = self.stream
+        if stream.token.kind == "number":
             return True
-        if self.token.kind == "name":
-            return not self.sees_word(*_WORDS)
-        return self.sees("(", "[", "{", "√", "∂") or (self.sees("|") and not self.bars)
+        if stream.token.kind == "name":
+            return not stream.sees_word(*WORDS)
+        return stream.sees("(", "[", "{", "√", "∂") or (stream.sees("|") and not self.is_in_bars)
 
     # Operands
 
     def operand(self) -> Node:
-        token = self.token
+        stream = self.stream
+        token = stream.token
         if token.kind == "number":
             return self.number()
-        if token.kind == "name" and not self.sees_word(*_WORDS[1:]):
+        if token.kind == "name" and not stream.sees_word("else", "and", "or"):
             return self.named()
-        if self.sees("(", "[", "{"):
+        if stream.sees("(", "[", "{"):
             return self.bracket()
-        if self.sees("|"):
+        if stream.sees("|"):
             return self.absolute()
-        if self.sees("√"):
-            self.take()
-            return Call("sqrt", (self.raised(self.operand()),), self.place(token))
-        if self.sees("∂"):
+        if stream.sees("√"):
+            stream.take()
+            self.depth += 1
+            if self.depth > _DEEPEST:
+                raise stream.trouble("Too many brackets within brackets.", f"at most {_DEEPEST}")
+            inside = self.raised(self.operand())
+            self.depth -= 1
+            return Call("sqrt", (inside,), stream.place(token))
+        if stream.sees("∂"):
             return self.derivative()
-        if self.sees("Σ", "Π"):
-            raise self.trouble(
-                "A sum over an index cannot be read.",
-                "the terms written out",
-                next_step="Write every term: E = 1/2*(t1 - a_o1)^2 + 1/2*(t2 - a_o2)^2",
-            )
-        raise self.unexpected(_OPERAND)
+        raise stream.unexpected(_OPERAND)
 
     def number(self) -> Node:
-        token = self.take()
+        stream = self.stream
+        token = stream.take()
         if token.text in _FRACTIONS:
-            return Number(_FRACTIONS[token.text], self.place(token))
+            return Number(_FRACTIONS[token.text], stream.place(token))
         text = token.text
-        comma, after = self.token, self.ahead()
+        comma, after = stream.token, stream.ahead()
         is_decimal_comma = comma.text == "," and comma.start == token.end and after.start == comma.end
-        if is_decimal_comma and not self.arguments and after.text.isdecimal() and text.isdecimal():
-            self.take()
-            text += "." + self.take().text
+        if is_decimal_comma and not self.is_in_call and after.text.isdecimal() and text.isdecimal():
+            stream.take()
+            text += "." + stream.take().text
         digits, _, exponent = text.lower().partition("e")
-        if len(digits) > _LONGEST_NUMBER or abs(int(exponent or 0)) > _LARGEST_EXPONENT:
-            raise self.trouble("This number is too long.", f"at most {_LONGEST_NUMBER} digits", token)
-        value = Fraction(text.rstrip(".") if not exponent else text)
-        if self.token.kind == "number" and self.token.text in _FRACTIONS and self.token.start == token.end:
-            value += _FRACTIONS[self.take().text]  # 1½
-        return Number(value, self.place(token))
+        if len(digits) > _LONGEST_NUMBER or len(exponent) > 4 or abs(int(exponent or 0)) > _LARGEST_EXPONENT:
+            raise stream.trouble("This number is too long.", f"at most {_LONGEST_NUMBER} digits", token)
+        value = Fraction(text if exponent else text.rstrip("."))
+        if stream.token.text in _FRACTIONS and stream.token.start == token.end:
+            value += _FRACTIONS[stream.take().text]  # 1½
+        return Number(value, stream.place(token))
 
     def bracket(self) -> Node:
-        opening = self.take()
-        bars, self.bars = self.bars, 0
-        arguments, self.arguments = self.arguments, False
+        """Read what stands in brackets; neither bars nor calls around them count inside."""
+        around = self.is_in_bars, self.is_in_call
+        self.is_in_bars = self.is_in_call = False
+        opening = self.stream.take()
         inside = self.whole()
         self.close(opening)
-        self.bars, self.arguments = bars, arguments
+        self.is_in_bars, self.is_in_call = around
         return inside
 
     def close(self, opening: Token) -> None:
-        if not self.sees(_CLOSING[opening.text]):
-            if self.token.kind == "end":
-                raise self.trouble("This bracket is not closed.", f"a matching '{_CLOSING[opening.text]}'", opening)
-            raise self.unexpected(f"'{_CLOSING[opening.text]}' or an operator")
-        self.take()
+        closing = _CLOSING[opening.text]
+        if self.stream.sees(closing):
+            self.stream.take()
+        elif self.stream.token.kind == "end":
+            raise self.stream.trouble("This bracket is not closed.", f"a matching '{closing}'", opening)
+        else:
+            raise self.stream.unexpected(f"'{closing}' or an operator")
 
     def absolute(self) -> Node:
-        opening = self.take()
-        self.bars += 1
+        opening = self.stream.take()
+        around, self.is_in_bars = self.is_in_bars, True
         inside = self.total()
-        self.bars -= 1
-        if not self.sees("|"):
-            raise self.trouble("This bar is not closed.", "a matching |", opening)
-        self.take()
-        return Call("abs", (inside,), self.place(opening))
+        self.is_in_bars = around
+        if not self.stream.sees("|"):
+            raise self.stream.trouble("This bar is not closed.", "a matching |", opening)
+        self.stream.take()
+        return Call("abs", (inside,), self.stream.place(opening))
 
-    # Names
+    # Names and calls
 
     def named(self) -> Node:
-        token = self.token
-        if token.quantity:
-            self.take()
-            return Quantity(_own(token.quantity), self.place(token))
-        if token.text == "e" and self.ahead().text.startswith(("^", "⁻")):
-            self.take()
-            return Constant("e", self.place(token))
-        if token.text in ("π", "pi"):
-            self.take()
-            return Constant("π", self.place(token))
-        derivative = self.quotient_of_differentials()
-        if derivative is not None:
-            return derivative
-        called = self.call()
-        if called is not None:
-            return called
-        name = self.longest_name()
+        stream = self.stream
+        token = stream.token
+        place = stream.place(token)
+        given = stream.read_given()
+        if given is not None:
+            return Quantity(given, place)
+        if token.text in ("π", "pi") or (token.text == "e" and stream.ahead().text.startswith(("^", "⁻"))):
+            stream.take()
+            return Constant("e" if token.text == "e" else "π", place)
+        found = self.differentials() or self.call()
+        if found is not None:
+            return found
+        name = stream.read_name()
         if name is not None:
             return self.quantity(name, token)
-        return self.run_together(self.take())
+        run = stream.read_run()
+        if run is not None:
+            return run
+        shown = stream.shown(token)
+        if stream.ahead().text == "(":
+            known = "sigmoid, exp, ln, tanh, max, relu or a name such as a_h1"
+            raise stream.trouble(f"'{shown}' is no function and no quantity that is known.", known)
+        known = "i1, t1, w1, b1, h1, a_h1, o1, a_o1, E1, E_total, dE/dw1 or learning rate"
+        raise stream.trouble(f"'{shown}' is no name that is known.", known)
 
     def quantity(self, name: Name, token: Token) -> Node:
         """Return a name's node; E∂w5 is read as ∂E/∂w5."""
-        if name.kind == "loss" and self.sees("∂"):
-            place = self.at
-            self.take()
-            below = self.differential_below()
-            whole = derivative_of(name, below, self.between(token)) if below else None
+        stream = self.stream
+        if name.kind == "loss" and stream.sees("∂"):
+            before = stream.at
+            stream.take()
+            below = self.below()
+            whole = derivative_of(name, below, stream.since(token)) if below else None
             if whole is not None:
-                return Quantity(whole, self.place(token))
-            self.at = place
-        return Quantity(name, self.place(token))
-
-    def between(self, first: Token) -> str:
-        """Return what was written from a token to the last one that was taken."""
-        last = self.tokens[self.at - 1]
-        return self.written[self.place(first) : self.letters.places[last.end]]
-
-    def longest_name(self) -> Name | None:
-        """Read a name, or several words that are one: "learning rate", "a h1", "out o1"."""
-        start = self.at
-        one = read_spelling(self.token.text)
-        if one is not None and one.is_certain and one.kind != "step":
-            self.take()
-            return one
-        words = 1
-        while words < 4 and self.ahead(words).kind in ("name", "number") and not self.ahead(words).quantity:
-            words += 1
-        for count in range(words, 1, -1):
-            tokens = self.tokens[start : start + count]
-            if any(token.text in ("if", "else", "and", "or") for token in tokens):
-                continue
-            if any(second.start == first.end for first, second in pairwise(tokens)):
-                continue
-            name = read_spelling(" ".join(token.text for token in tokens))
-            if name is not None and name.quantity is not None:
-                self.at = start + count
-                return name
-        if one is None or one.quantity is None:
-            return None
-        self.take()
-        return one
-
-    def run_together(self, token: Token) -> Node:
-        """Read names without a sign between them, w1i1 or w5a_h1, as their product."""
-        pieces = re.sub(r"(?<=\d)(?=[^\W\d_])", " ", token.text).split()
-        names = [read_spelling(piece) for piece in pieces]
-        if len(pieces) > 1 and all(name is not None and name.is_certain and name.quantity for name in names):
-            factors = tuple((False, Quantity(name, self.place(token))) for name in names if name is not None)
-            return Product(factors, self.place(token))
-        shown = self.shown(token)
-        if self.sees("("):
-            raise self.trouble(
-                f"'{shown}' is no function and no quantity that is known.",
-                "sigmoid, exp, ln, tanh, max, relu or a name such as a_h1",
-                token,
-            )
-        raise self.trouble(
-            f"'{shown}' is no name that is known.",
-            "i1, t1, w1, b1, h1, a_h1, o1, a_o1, E1, E_total, dE/dw1 or learning rate",
-            token,
-        )
-
-    # Calls
+                return Quantity(whole, stream.place(token))
+            stream.seek(before)
+        return Quantity(name, stream.place(token))
 
     def call(self) -> Node | None:
-        token = self.token
+        stream = self.stream
+        token, after = stream.token, stream.ahead()
         name = function_called(token.text)
         if name is None:
             return None
-        after = self.ahead()
-        is_called = after.text in ("(", "[", "{") and after.kind == "sign"
-        if token.text.lower() == "if" and not is_called:
-            raise self.unexpected(_OPERAND)
-        if is_called:
-            self.take()
+        if after.kind == "sign" and after.text in _CLOSING:
+            stream.take()
             return self.applied(name, token)
+        if name == CASE:
+            raise stream.unexpected(_OPERAND)
         if after.text == "^" or after.kind == "raised":
             return self.raised_call(name, token)
         is_operand = after.kind in ("number", "name") or after.text in ("√", "|", "∂")
         if name in _BARE and is_operand and read_spelling(f"{token.text} {after.text}") is None:
-            self.take()
-            return Call(name, (self.raised(self.operand()),), self.place(token))
+            stream.take()
+            return Call(name, (self.power(),), stream.place(token))
         return None
 
     def raised_call(self, name: str, token: Token) -> Node | None:
         """Read tanh²(x) and σ^2(x), and exp^(−x), which some write for e^(−x)."""
-        start = self.at
-        self.take()
-        if self.token.kind == "raised":
-            exponent: Node = Number(Fraction(self.take().text.translate(_PLAIN)), self.place(token))
+        stream, before = self.stream, self.stream.at
+        stream.take()
+        if stream.token.kind == "raised":
+            exponent: Node = self.exponent()
         else:
-            self.take()
+            stream.take()
             if name == "exp":
-                return Call("exp", (self.signed(),), self.place(token))
+                return Call("exp", (self.signed(),), stream.place(token))
             exponent = self.operand()
         is_inverse = isinstance(exponent, Number) and exponent.value < 0
-        if not self.sees("(", "[", "{") or is_inverse:
-            self.at = start
+        if is_inverse or not stream.sees(*_CLOSING):
+            stream.seek(before)
             return None
-        return Power(self.applied(name, token), exponent, self.place(token))
+        return Power(self.applied(name, token), exponent, stream.place(token))
 
     def applied(self, name: str, token: Token) -> Node:
-        opening = self.take()
-        bars, self.bars = self.bars, 0
-        before, self.arguments = self.arguments, True
-        if self.sees("(", "[") and opening.text == "{":  # LaTeX's \log{\left(x \right)}
-            inner = self.take()
-            arguments = self.listed()
-            self.close(inner)
-        else:
-            arguments = self.listed()
-        self.close(opening)
-        self.bars, self.arguments = bars, before
-        place = self.place(token)
+        """Read the arguments of a function."""
+        stream, place = self.stream, self.stream.place(token)
+        around = self.is_in_bars, self.is_in_call
+        self.is_in_bars, self.is_in_call = False, True
+        openings = [stream.take()]
+        if openings[0].text == "{" and stream.sees("(", "["):  # LaTeX's \log{\left(x \right)}
+            openings.append(stream.take())
+        arguments = [self.whole()]
+        while stream.sees(","):
+            stream.take()
+            arguments.append(self.whole())
+        for opening in reversed(openings):
+            self.close(opening)
+        self.is_in_bars, self.is_in_call = around
         if name == POWER and len(arguments) == 2:
             return Power(arguments[0], arguments[1], place)
-        if name == CASE and len(arguments) in (2, 3):
-            rest = arguments[2] if len(arguments) == 3 else Number(Fraction(0), place)
-            return Cases(((arguments[1], arguments[0]), (rest, None)), place)
+        if name == CASE and len(arguments) == 3:
+            return Cases(((arguments[1], arguments[0]), (arguments[2], None)), place)
         function = FUNCTIONS.get(name.removesuffix("'"))
         if function is None or not function.fewest <= len(arguments) <= function.most:
-            counted = "1" if function and function.most == 1 else "2 or more"
-            raise self.trouble(f"'{self.shown(token)}' has another number of arguments.", counted, token)
-        if name.endswith("'") and function.slope is None:
-            raise self.trouble(f"The derivative of '{self.shown(token)}' is not known.", "its formula", token)
+            counted = {POWER: "2", CASE: "3"}.get(name) or ("1" if function and function.most == 1 else "2 or more")
+            raise stream.trouble(f"'{stream.shown(token)}' has another number of arguments.", counted, token)
         return Call(name, tuple(arguments), place)
-
-    def listed(self) -> list[Node]:
-        arguments = [self.whole()]
-        while self.sees(","):
-            self.take()
-            arguments.append(self.whole())
-        return arguments
 
     # Derivatives
 
@@ -458,103 +378,87 @@ class _Parser:
         rest = token.text[1:].lstrip("_")
         return not rest or read_spelling(rest) is not None
 
-    def quotient_of_differentials(self) -> Node | None:
+    def differentials(self) -> Node | None:
         """Read dE/dw5, δE_t/δw5, d(E1 + E2)/dw5; None where the token begins something else."""
-        if not self.is_differential(self.token):
+        if not self.is_differential(self.stream.token):
             return None
-        start = self.at
-        depth = self.depth
+        before = self.stream.at, self.depth, self.is_in_bars, self.is_in_call
         try:
             return self.derivative()
         except NotationError:
-            self.at, self.depth = start, depth
+            at, self.depth, self.is_in_bars, self.is_in_call = before
+            self.stream.seek(at)
             return None
 
     def derivative(self) -> Node:
         """Read ∂E/∂w5 as a name, and ∂(...)/∂w5 as the derivative of what stands in the brackets."""
-        start = self.token
-        operator = start.text[0]
+        stream, start = self.stream, self.stream.token
         above = self.above()
-        if self.sees("/"):
-            self.take()
-        elif operator != "∂" or not self.sees("∂"):
-            raise self.unexpected("'/' and what is differentiated by, as in dE/dw5")
-        if not self.sees("∂") and not self.is_differential(self.token):
-            raise self.unexpected("what is differentiated by, as in dE/dw5")
-        if self.sees("∂"):
-            self.take()
-            below = self.differential_below()
-        else:
-            below = self.split_differential()
-        if below is None or below.quantity is None:
-            raise self.unexpected("the name of what is differentiated by, as in dE/dw5")
+        if stream.sees("/"):
+            stream.take()
+        elif start.text != "∂" or not stream.sees("∂"):  # ∂E∂w5
+            raise stream.unexpected(f"'/' and {_DIFFERENTIAL}")
+        below = self.differentiated_by()
         if above is None:  # ∂/∂w5 (E1 + E2)
             above = self.power()
         if isinstance(above, Quantity):
-            name = derivative_of(above.name, below, self.between(start))
+            name = derivative_of(above.name, below, stream.since(start))
             if name is not None:
-                return Quantity(name, self.place(start))
-        return Derivative(above, below, self.place(start))
+                return Quantity(name, stream.place(start))
+        return Derivative(above, below, stream.place(start))
 
     def above(self) -> Node | None:
-        token = self.take()
-        rest = token.text[1:].lstrip("_") if token.text != "∂" else ""
+        """Read what is differentiated, None where it comes behind the fraction."""
+        stream = self.stream
+        token = stream.take()
+        rest = "" if token.text == "∂" else token.text[1:].lstrip("_")
         if rest:
             name = read_spelling(rest)
             if name is None or name.quantity is None:
-                raise self.unexpected("the name of what is differentiated")
-            return Quantity(name, self.place(token))
-        if self.sees("/"):
+                raise stream.unexpected("the name of what is differentiated")
+            return Quantity(name, stream.place(token))
+        if stream.sees("/"):
             return None
-        if self.sees("(", "[", "{"):
+        if stream.sees("(", "[", "{"):
             return self.bracket()
-        if self.token.kind == "name":
-            if self.token.quantity:
-                return self.named()
-            called = self.call()
+        if stream.token.kind == "name":
+            first = stream.token
+            called = None if first.quantity else self.call()
             if called is not None:
                 return called
-            place = self.token
-            name = self.longest_name()
+            name = stream.read_name()
             if name is not None:
-                return Quantity(name, self.place(place))
-        raise self.unexpected("what is differentiated")
+                return Quantity(name, stream.place(first))
+        raise stream.unexpected("what is differentiated")
 
-    def split_differential(self) -> Name | None:
-        token = self.take()
-        rest = token.text[1:].lstrip("_")
-        return read_spelling(rest) if rest else self.differential_below()
+    def differentiated_by(self) -> Name:
+        stream = self.stream
+        below = None
+        if stream.sees("∂"):
+            stream.take()
+            below = self.below()
+        elif self.is_differential(stream.token):
+            rest = stream.take().text[1:].lstrip("_")
+            below = read_spelling(rest) if rest else self.below()
+        if below is None or below.quantity is None:
+            raise stream.unexpected(_DIFFERENTIAL)
+        return below
 
-    def differential_below(self) -> Name | None:
+    def below(self) -> Name | None:
         """Read the name behind the ∂ in the denominator."""
-        if self.sees("(", "{", "["):
+        if self.stream.sees("(", "{", "["):
             inside = self.bracket()
             return inside.name if isinstance(inside, Quantity) else None
-        if self.token.kind != "name":
-            return None
-        if self.token.quantity:
-            return _own(self.take().quantity)
-        return self.longest_name()
+        return self.stream.read_name() if self.stream.token.kind == "name" else None
 
     def half_written(self, above: Quantity) -> Node:
         """Read E/∂w5, where a ∂ was forgotten, as ∂E/∂w5; it is not certain."""
-        start = self.token
-        self.take()
-        below = self.differential_below()
+        stream = self.stream
+        start = stream.take()
+        below = self.below()
         name = None
-        if below is not None and below.quantity is not None and above.name.kind in ("loss", "forward"):
+        if below is not None and above.name.kind in ("loss", "forward"):
             name = derivative_of(above.name, below, f"{above.name.text}/∂{below.text}", is_slip=True)
         if name is None:
-            raise self.trouble("This derivative has one ∂ only.", "two, as in ∂E/∂w5", start)
+            raise stream.trouble("This derivative has one ∂ only.", "two, as in ∂E/∂w5", start)
         return Quantity(name, above.place)
-
-
-_BARE = frozenset({"exp", "ln", "tanh", "sqrt", "sin", "cos", "sigmoid", "sinh", "cosh"})
-
-
-def _own(quantity: str) -> Name:
-    """Return the name of a quantity that was given to the reader."""
-    known = read_spelling(quantity)
-    if known is not None and known.quantity == quantity:
-        return Name(quantity, quantity, known.kind, (quantity,), of=known.of, above=known.above)
-    return Name(quantity, quantity, "own", (quantity,))
