@@ -10,8 +10,7 @@ from typing import final
 
 from sympy import Expr, Symbol
 
-from chainrule.ops.activation_rules import ACTIVATIONS
-from chainrule.ops.softmax_rules import SOFTMAX
+from chainrule.ops import is_activation
 from chainrule.programs import Kind, sample_name
 from chainrule.trace import Trace, Value
 from chainrule.worked.calls import Call, data_of
@@ -19,7 +18,6 @@ from chainrule.worked.layers import Layers, Place
 from chainrule.worked.ledger import Ledger, index_of, numbers_of, placed
 from chainrule.worked.names import Names, symbol_or
 
-_ACTIVATIONS = frozenset(rule.name for rule in (*ACTIVATIONS, *SOFTMAX))
 _SHORT = (("dropout", "drop"), ("norm", "norm"))
 _PREFIX = re.compile(r"[a-z]+_")
 
@@ -230,7 +228,7 @@ class Namer:
 
     def _activated(self, call: Call, unit: str, sample: int | None) -> str:
         word = next((short for long, short in _SHORT if long in call.rule.name), call.rule.name.replace("_", ""))
-        name = f"a_{unit}" if call.rule.name in _ACTIVATIONS else f"{word}_{unit}"
+        name = f"a_{unit}" if is_activation(call.rule.name) else f"{word}_{unit}"
         if self.ledger.is_free(sample_name(name, sample)):
             return name
         name, count = f"{word}_{unit}", 2
