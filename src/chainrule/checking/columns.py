@@ -49,11 +49,20 @@ class ColumnJudge:
         evidence: the table.
         truth: the network that it is about.
         constants: the names of what is the same in every row.
-        rate: the learning rate where formulas write it as a number, else None.
+        fixed: the numbers of constants that formulas write as numbers.
+        values: the numbers of constants that have no name in the file.
     """
 
-    def __init__(self, evidence: Evidence, truth: Truth, constants: frozenset[str], fixed: Mapping[str, float]) -> None:
+    def __init__(
+        self,
+        evidence: Evidence,
+        truth: Truth,
+        constants: frozenset[str],
+        fixed: Mapping[str, float],
+        values: Mapping[str, float],
+    ) -> None:
         self.evidence, self.truth, self.constants, self.fixed = evidence, truth, constants, fixed
+        self._values = {**values, **fixed}
         self.table, self.reader = evidence.table, evidence.reader
         self.points = Points(truth, constants, fixed)
         self._others: dict[tuple[str, float], Points] = {}
@@ -63,10 +72,10 @@ class ColumnJudge:
 
     def stated(self, name: str) -> np.ndarray:
         """Return the numbers of what a row is given, row by row; NaN where the table has none."""
-        if name in self.fixed:
-            return np.full(self.table.rows, self.fixed[name])
-        if name in self.evidence.stated:
+        if name in self.evidence.stated and name not in self.fixed:
             return self.evidence.stated[name]
+        if name in self._values:
+            return np.full(self.table.rows, self._values[name])
         return np.full(self.table.rows, np.nan)
 
     def _rounding(self, name: str) -> np.ndarray:
@@ -193,8 +202,9 @@ class ColumnJudge:
 
     def row_value_of(self, part: Named) -> np.ndarray:
         """Return a quantity's numbers row by row: those that stand there, else those from the row's own weights."""
-        numbers = self.evidence.stated.get(part.name)
-        if numbers is None:
+        if part.name in self.truth.given or part.name in self.evidence.stated:
+            numbers = self.stated(part.name)
+        else:
             numbers = self.true_rows[part.name]
         if part.name in self.constants or not part.offset:
             return numbers
@@ -265,13 +275,15 @@ class ColumnJudge:
         expected = self._expected(derivation)[row]
         found = self.evidence.stated[name][row]
         if reading is not None:
-            slips = self._slips_of_formula(derivation, reading)
+            slips = self._slips_of_formula(self._as_read(derivation, reading), reading)
             formula = self.reader.formula(name, row)
             found_formula = "=" + formula.text.strip() if formula is not None else ""
             in_names = reading_text(reading, self._row_words(row))
         else:
             slips = self._slips_of_numbers(derivation, wrong, verdicts)
             found_formula = in_names = ""
+        if reading is not None:
+            derivation = self._as_read(derivation, reading)
         belongs = derivation.reading
         error = abs(found - expected) / abs(expected) if expected else np.inf if found != expected else 0.0
         remarks = []
@@ -299,6 +311,14 @@ class ColumnJudge:
             remarks=tuple(remarks),
         )
         return Judged(check, reading)
+
+    def _as_read(self, derivation: Derivation, reading: Reading) -> Derivation:
+        """Return what belongs in a column from the derivatives that its formula reads: ∂E/∂o1·a_h1."""
+        read = {part.name for part in names_in(reading) if part.name.startswith("∂E/∂") and part.offset == 0}
+        if not read or derivation.offset:
+            return derivation
+        adjoints = [name for name in self.table.columns if name.startswith("∂E/∂")]
+        return derivation_of(self.truth, derivation.name, 0, adjoints) or derivation
 
     def _expected(self, derivation: Derivation) -> np.ndarray:
         if derivation.offset:

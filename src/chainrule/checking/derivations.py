@@ -3,7 +3,7 @@
 ∂E/∂w3 is a sum over paths, each a product: (a_o1 − t1), a_o1, (1 − a_o1), w6, a_h2, (1 − a_h2), i1.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -13,7 +13,7 @@ from chainrule.checking.readings import Constant, Named, Operation, Reading, nam
 from chainrule.checking.truth import Truth
 from chainrule.errors import ChainruleError
 from chainrule.formulas import Sigmoid, Softplus
-from chainrule.programs import Path, derivative_name, paths_to
+from chainrule.programs import Factor, Path, derivative_name, paths_to
 from chainrule.programs.gradients import LOSS
 
 Role = Literal["error", "slope", "weight", "input", "rate", "gradient", "number", "other"]
@@ -71,13 +71,14 @@ class Derivation:
         return _nested(self.products)
 
 
-def derivation_of(truth: Truth, name: str, offset: int = 0) -> Derivation | None:
+def derivation_of(truth: Truth, name: str, offset: int = 0, adjoints: Collection[str] = ()) -> Derivation | None:
     """Return what belongs in the column of a quantity; None where there is nothing to compute: inputs, targets.
 
     Args:
         truth: the network.
         name: the quantity.
         offset: −1 for a parameter or state, which the row above makes.
+        adjoints: derivatives that stand in columns of their own, such as ∂E/∂o1; the paths begin at them.
     """
     program = truth.program
     plain = truth.aliases.get(name, name)
@@ -90,6 +91,9 @@ def derivation_of(truth: Truth, name: str, offset: int = 0) -> Derivation | None
         return _of_formula(truth, name, program.by_name[plain].formula, 0)
     if not name.startswith("∂"):
         return None
+    known = {truth.aliases.get(adjoint, adjoint): adjoint for adjoint in adjoints if adjoint != name}
+    if known and plain in program.by_name:
+        return Derivation(name, tuple(_from_adjoints(truth, plain, known)))
     paths = _paths(truth, plain)
     return None if paths is None else Derivation(name, tuple(_product(truth, path) for path in paths))
 
@@ -106,11 +110,33 @@ def _paths(truth: Truth, name: str) -> tuple[Path, ...] | None:
         return None
 
 
+def _from_adjoints(truth: Truth, name: str, known: Mapping[str, str]) -> Iterator[Product]:
+    """Yield the terms of an adjoint or a gradient, from the adjoints that are known."""
+    line = truth.program.by_name[name]
+    below = name.removeprefix(derivative_name(LOSS, ""))
+    if any(not isinstance(term.upstream, Symbol) for term in line.terms):  # it comes from the loss directly
+        yield _product(truth, Path((Factor(LOSS, below, line.formula),)))
+        return
+    for term in line.terms:
+        upstream = str(term.upstream)
+        last = _pieces(truth, Factor(term.through, below, term.partial))
+        if upstream in known:
+            first = Piece(Named(known[upstream]), "gradient", known[upstream])
+            yield Product((first, *last), term.through if len(line.terms) > 1 else "")
+        else:
+            for product in _from_adjoints(truth, upstream, known):
+                path = product.path or (term.through if len(line.terms) > 1 else "")
+                yield replace(product, pieces=(*product.pieces, *last), path=path)
+
+
 def _product(truth: Truth, path: Path) -> Product:
-    pieces: list[Piece] = []
-    for factor in path.factors:
-        if factor.expression == 1:
-            continue
+    pieces = [piece for factor in path.factors for piece in _pieces(truth, factor)]
+    turns = [factor.above for factor in path.factors if truth.is_net(factor.above)]
+    return Product(tuple(pieces), turns[0] if turns else "")
+
+
+def _pieces(truth: Truth, factor: Factor) -> Iterator[Piece]:
+    if factor.expression != 1:
         role: Role
         is_slope = truth.is_activation(factor.above)
         if factor.above == LOSS or factor.above in truth.losses:
@@ -123,10 +149,8 @@ def _product(truth: Truth, path: Path) -> Product:
             role = "input" if truth.is_parameter(factor.below) else "weight"
         # The two factors of a·(1 − a) are two pieces of one group.
         parts = Mul.make_args(factor.expression) if is_slope else (factor.expression,)
-        parts = sorted(parts, key=lambda part: bool(part.is_Add))
-        pieces += [Piece(reading_of(part), role, f"{factor.above}/{factor.below}") for part in parts]
-    turns = [factor.above for factor in path.factors if truth.is_net(factor.above)]
-    return Product(tuple(pieces), turns[0] if turns else "")
+        for part in sorted(parts, key=lambda part: bool(part.is_Add)):
+            yield Piece(reading_of(part), role, f"{factor.above}/{factor.below}")
 
 
 def _of_formula(truth: Truth, name: str, formula: Expr, offset: int) -> Derivation:

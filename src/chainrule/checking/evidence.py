@@ -39,13 +39,11 @@ class Observed:
         """Return how badly a guess fits: 0 or 1 for a formula, the relative distance for numbers."""
         with np.errstate(all="ignore"):
             distance = np.abs(self.numbers - guess) / np.maximum(np.abs(self.numbers), np.abs(guess))
-        distance = distance[np.isfinite(distance) | np.isinf(distance)]
+        distance = np.where(self.numbers == guess, 0.0, distance)  # 0 and 0 agree
         if self.is_formula:
-            return 0.0 if len(distance) == len(self.numbers) and bool(np.all(distance < _CLOSE)) else 1.0
-        same = (self.numbers == guess) & np.isfinite(self.numbers)
-        if not len(distance):
-            return 0.0 if bool(same.any()) else 1.0
-        return float(min(1.0, np.median(distance)))
+            return 0.0 if bool(np.all(distance < _CLOSE)) else 1.0
+        distance = distance[~np.isnan(distance)]
+        return float(min(1.0, np.median(distance))) if len(distance) else 1.0
 
 
 @runtime_checkable

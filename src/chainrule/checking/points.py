@@ -10,7 +10,7 @@ import numpy as np
 
 from chainrule.checking.truth import Truth
 
-COUNT = 8
+COUNT = 24  # so many that every ReLU is met on both of its sides
 _SEED = 20150317
 
 

@@ -91,10 +91,12 @@ def implied_rate(evidence: Evidence, truth: Truth, trained: tuple[str, ...]) -> 
 def _of_formula(points: Points, reading: object, parameter: str, offset: int) -> float | None:
     try:
         result = compute(reading, lambda part: points.value_of(part.name, part.offset))  # type: ignore[arg-type]
-        ratio = (points.value_of(parameter, offset) - result) / points.value_of(f"∂E/∂{parameter}", offset)
+        with np.errstate(all="ignore"):
+            ratio = (points.value_of(parameter, offset) - result) / points.value_of(f"∂E/∂{parameter}", offset)
     except (UnreadableError, KeyError):
         return None
-    if not np.all(np.isfinite(ratio)) or np.ptp(ratio) > 1e-6 * abs(float(ratio[0])):
+    ratio = ratio[np.isfinite(ratio)]
+    if not len(ratio) or np.ptp(ratio) > 1e-6 * abs(float(ratio[0])):
         return None
     return float(f"{float(np.median(ratio)):.9g}")
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from chainrule.checking.readings import Operation, Reading, UnreadableError, reading_text
+from chainrule.checking.readings import Constant, Operation, Reading, UnreadableError, reading_text
 from chainrule.checking.slips import Slip
 
 _RANK = {"+": 1, "-": 1, "*": 2, "/": 2, "^": 3}
@@ -28,7 +28,7 @@ def repaired_slips(reading: Reading, is_right: Callable[[Reading], bool]) -> tup
     tokens = _flat(reading)
     if len(tokens) > _MOST_TOKENS:
         return ()
-    for repaired in _bracketed_once(tokens):
+    for repaired in (*_bracketed_once(tokens), *_bracketed_everywhere(tokens)):
         if _is_right(repaired, is_right):
             return (_slip(repaired),)
     if len(tokens) > _MOST_TOKENS // 3:
@@ -67,6 +67,22 @@ def _bracketed_once_tokens(tokens: Sequence[_Token]) -> Iterator[list[_Token]]:
 def _bracketed_once(tokens: Sequence[_Token]) -> Iterator[Reading]:
     for bracketed in _bracketed_once_tokens(tokens):
         yield _parsed(bracketed)
+
+
+def _bracketed_everywhere(tokens: Sequence[_Token]) -> Iterator[Reading]:
+    """Yield the formula with brackets around every difference of one kind: each 1 − a, each a − t, or all of both."""
+    kinds: dict[str, list[int]] = {}
+    for place in range(1, len(tokens) - 1):
+        left, right = tokens[place - 1], tokens[place + 1]
+        if tokens[place] == _Sign("-") and not isinstance(left, _Sign) and not isinstance(right, _Sign):
+            kinds.setdefault("number" if isinstance(left, Constant) else "name", []).append(place)
+    for chosen in (*kinds.values(), [place for places in kinds.values() for place in places]):
+        bracketed: list[_Token] = []
+        for place, token in enumerate(tokens):
+            opens, closes = place + 1 in chosen, place - 1 in chosen
+            bracketed += [*([_Sign("(")] if opens else []), token, *([_Sign(")")] if closes else [])]
+        if not any(place + 2 in chosen for place in chosen):  # a − b − c: the brackets would cross
+            yield _parsed(bracketed)
 
 
 def _depths(tokens: Sequence[_Token]) -> list[int]:

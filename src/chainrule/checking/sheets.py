@@ -59,7 +59,8 @@ def judge_table(book: Book, sheet: Sheet, table: Table, constants: Mapping[str, 
         return SheetJudgement(SheetCheck(sheet.name, "not understood", rows=table.rows, unread=unread, reason=reason))
     network = replace(network, trained=trained_names(network, evidence))
     network, rate, fixed = _with_loss_and_rate(network, evidence)
-    judge = _judge(network, evidence, fixed)
+    values = {RATE: rate.value} if rate is not None and rate.value is not None else {}
+    judge = _judge(network, evidence, fixed, values)
     judged = {name: judge.judge(name) for name in table.columns if _is_asked(judge, name)}
     checks = tuple(each.check for each in judged.values())
     wrong = {name: each.reading for name, each in judged.items() if each.check.is_right is False}
@@ -120,8 +121,10 @@ def _is_backward(name: str) -> bool:
     return name.startswith(("∂", "Δ", "w", "b", "m_", "v_", "u_"))
 
 
-def _judge(network: Network, evidence: Evidence, fixed: Mapping[str, float]) -> ColumnJudge:
-    return ColumnJudge(evidence, Truth(network), _constant_names(network, evidence), fixed)
+def _judge(
+    network: Network, evidence: Evidence, fixed: Mapping[str, float], values: Mapping[str, float]
+) -> ColumnJudge:
+    return ColumnJudge(evidence, Truth(network), _constant_names(network, evidence), fixed, values)
 
 
 def _constant_names(network: Network, evidence: Evidence) -> frozenset[str]:
@@ -179,7 +182,7 @@ def _loss_of(network: Network, evidence: Evidence, fixed: Mapping[str, float]) -
         return left[0]
     scores = {}
     for loss in left:
-        judge = _judge(replace(network, loss=loss), evidence, fixed)
+        judge = _judge(replace(network, loss=loss), evidence, fixed, {})
         scores[loss] = sum(judge.judge_quickly(name) for name in gradients)
     return max(left, key=lambda loss: scores[loss])
 

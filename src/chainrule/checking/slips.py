@@ -119,6 +119,8 @@ class Catalogue:
             for name in dict.fromkeys(name for piece in scope.pieces for name in names_in(piece.reading)):
                 for kind, other in self._alternatives(name, scope):
                     new = scope.apply(products, _swapping(name, other))
+                    if any(_is_zero(piece.reading) for product in new for piece in product.pieces):
+                        continue  # a_o1 − a_o1: nobody writes that, and it would pass for a missing path
                     yield Changed(Slip(kind, self._where(scope, name, other)), new)
 
     def _where(self, scope: Scope, name: Named, other: Named) -> str:
@@ -147,8 +149,6 @@ class Catalogue:
             for other in level:
                 if other != bare and self.nets[other] != other:
                     yield "pre-activation for activation", at(self.nets[other])
-            if bare in self.levels[-1]:
-                yield from (("target for output", at(target)) for target in network.targets)
             if any(piece.role == "input" for piece in scope.pieces):
                 yield from (("wrong input", at(other)) for other in self.levels[0])
         elif bare in network.inputs:
@@ -367,6 +367,15 @@ def _other_sign(reading: Reading) -> Reading | None:
         base = _other_sign(reading.arguments[0])
         return None if base is None else Operation("^", (base, reading.arguments[1]))
     return None
+
+
+def _is_zero(reading: Reading) -> bool:
+    return (
+        isinstance(reading, Operation)
+        and reading.operator == "-"
+        and len(reading.arguments) == 2
+        and reading.arguments[0] == reading.arguments[1]
+    )
 
 
 def _with(piece: Piece, name: Named, other: Named) -> Piece:

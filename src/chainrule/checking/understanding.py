@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 from sympy import Integer, Rational
@@ -216,19 +216,19 @@ def _best(
     out_columns = [evidence.observed(_output(net)) or evidence.observed("p" + net[1:]) for net in nets]
     has_outputs = any(column is not None for column in out_columns)
     chosen: tuple[float, DenseLayer, _Wiring] | None = None
-    for wiring in wirings:
+    # Without columns for the outputs, those of the net inputs may hold the outputs: h1 = σ(w1·i1 + w2·i2).
+    modes = (False,) if has_outputs or not any(column is not None for column in net_columns) else (False, True)
+    for wiring, is_hidden_net in product(wirings, modes):
         linear = [_misfit_of_net(column, wiring, place, below) for place, column in enumerate(net_columns)]
-        known = [each for each in linear if each is not None]
-        # Without columns of their own the net inputs stand inside the formulas of the outputs.
-        is_hidden_net = bool(known) and not has_outputs and sum(known) > len(known) / 2
         outputs = net_columns if is_hidden_net else out_columns
         for activation, slope in _activations(has_outputs or is_hidden_net, is_last):
-            misfits = [] if is_hidden_net else list(known)
+            if is_hidden_net and activation == "identity":
+                continue
+            misfits = [] if is_hidden_net else [each for each in linear if each is not None]
             for place, column in enumerate(outputs):
                 if column is not None:
-                    misfits.append(
-                        column.misfit(_activated(column, activation, slope, wiring, nets, place, below, is_hidden_net))
-                    )
+                    guess = _activated(column, activation, slope, wiring, nets, place, below, is_hidden_net)
+                    misfits.append(column.misfit(guess))
             total = sum(misfits)
             if chosen is None or total < chosen[0] - 1e-9:
                 units = _made_units(nets, wiring, below, activation, is_hidden_net, evidence)
