@@ -6,11 +6,12 @@ products and the largest of a range are written out.
 
 import math
 from collections.abc import Callable, Sequence
-from itertools import product
+from itertools import islice, product
 from typing import Any, final
 
 import sympy
 from sympy import Expr, Rational, S
+from sympy.core.relational import Relational
 from sympy.logic.boolalg import Boolean as Condition
 
 from chainrule.formulas import NormalDistribution
@@ -36,6 +37,8 @@ from chainrule.spreadsheets.writing import formula_text
 
 LARGEST_RANGE = 1000  # cells that are written out
 _LARGEST_POWER = 10_000  # bits of a number that a power of numbers may become
+_MOST_IN_EXTREME = 24
+_MOST_COMPARISONS = 6  # in a condition that holds an IF
 
 ValueOf = Callable[[str | None, Address], Expr]
 Part = Any  # an Expr or a Condition; SymPy has no types
@@ -225,8 +228,22 @@ _RELATIONS: dict[str, Callable[[Expr, Expr], Condition]] = {
 def _number(part: Part) -> Expr:
     """Return a part as arithmetic takes it: a condition is 1 or 0."""
     if isinstance(part, Condition) and not isinstance(part, sympy.Symbol):
-        return sympy.Piecewise((S.One, part), (S.Zero, True))
+        return _chosen(part, S.One, S.Zero)
     return part
+
+
+def _chosen(condition: Condition, then: Expr, otherwise: Expr) -> Expr:
+    # SymPy multiplies out the cases inside a condition: the time doubles with each.
+    comparisons = (part for part in sympy.preorder_traversal(condition) if isinstance(part, Relational))
+    if (
+        condition.has(sympy.Piecewise)
+        and sum(1 for _ in islice(comparisons, _MOST_COMPARISONS + 1)) > _MOST_COMPARISONS
+    ):
+        raise FormulaError(
+            what="A formula cannot be written as an expression: its conditions depend on too many other conditions.",
+            expected=f"at most {_MOST_COMPARISONS} comparisons in the condition of an IF",
+        )
+    return sympy.Piecewise((then, condition), (otherwise, True))
 
 
 def _condition(part: Part) -> Condition:
@@ -265,7 +282,7 @@ def _power(base: Expr, exponent: Expr, node: Node) -> Expr:
 def _if(values: Sequence[Part], node: Node) -> Part:
     condition = _condition(values[0])
     otherwise = _number(values[2]) if len(values) == 3 else S.Zero
-    return sympy.Piecewise((_number(values[1]), condition), (otherwise, True))
+    return _chosen(condition, _number(values[1]), otherwise)
 
 
 def _log_gamma(values: Sequence[Part], node: Node) -> Part:
@@ -346,11 +363,23 @@ def _numbers(values: Sequence[Part]) -> list[Expr]:
     return [_number(value) for value in values]
 
 
+def _extreme(kind: Any, values: Sequence[Expr]) -> Expr:
+    # SymPy compares each with each, in milliseconds, and merges what is nested.
+    count = sum(len(value.args) if isinstance(value, kind) else 1 for value in values)
+    if count > _MOST_IN_EXTREME:
+        raise FormulaError(
+            what="A formula cannot be written as an expression: it takes the largest or smallest of too many values.",
+            found=f"{count} values",
+            expected=f"at most {_MOST_IN_EXTREME}",
+        )
+    return kind(*values)
+
+
 _OVER_ALL: dict[str, Callable[[Sequence[Part]], Part]] = {
     "AND": lambda values: sympy.And(*map(_condition, values)),
     "AVERAGE": lambda values: sympy.Add(*_numbers(values)) / len(values),
-    "MAX": lambda values: sympy.Max(*_numbers(values)),
-    "MIN": lambda values: sympy.Min(*_numbers(values)),
+    "MAX": lambda values: _extreme(sympy.Max, _numbers(values)),
+    "MIN": lambda values: _extreme(sympy.Min, _numbers(values)),
     "OR": lambda values: sympy.Or(*map(_condition, values)),
     "PRODUCT": lambda values: sympy.Mul(*_numbers(values)),
     "SUM": lambda values: sympy.Add(*_numbers(values)),

@@ -47,12 +47,7 @@ def parse_formula(formula: str) -> Node:
         FormulaError: it is no formula, or one that reads other workbooks, tables, unions or intersections of ranges;
             it says where.
     """
-    return parse_tokens(formula, formula_tokens(formula))
-
-
-def parse_tokens(formula: str, tokens: list[Token]) -> Node:
-    """Read the tokens of a formula into a tree; as `parse_formula`."""
-    parser = _Parser(formula, tokens)
+    parser = _Parser(formula, formula_tokens(formula))
     tree, _ = parser.expression(0)
     token = parser.token
     if token.kind != "end":

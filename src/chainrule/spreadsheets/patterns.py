@@ -1,15 +1,23 @@
 """Formulas as copies of one another: the same formula, seen from another cell.
 
-A table has hundreds of rows and a dozen formulas. Each formula is cut into tokens; its cells, written relative to the
-cell that it stands in, make its key; and only the first of each key is parsed.
+A table has hundreds of rows and a dozen formulas. Each formula is written with its cells relative to the cell that it
+stands in, which is its key; and only the first of each key is parsed.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import final
 
-from chainrule.spreadsheets.addresses import Address, column_letters, column_number
+from chainrule.spreadsheets.addresses import (
+    LAST_COLUMN,
+    LAST_ROW,
+    Address,
+    column_letters,
+    column_number,
+    read_address,
+)
 from chainrule.spreadsheets.nodes import (
     Binary,
     Call,
@@ -22,8 +30,8 @@ from chainrule.spreadsheets.nodes import (
     Unary,
     Unread,
 )
-from chainrule.spreadsheets.parsing import cell_reference, parse_tokens
-from chainrule.spreadsheets.tokens import FormulaError, Token, formula_tokens
+from chainrule.spreadsheets.parsing import cell_reference, parse_formula
+from chainrule.spreadsheets.tokens import FormulaError
 
 _HERE = Address(1, 1)
 
@@ -86,8 +94,7 @@ def parse_spreadsheet_formula(text: str, at: Address = _HERE) -> Formula:
         FormulaError: it is no formula, or one that reads other workbooks, tables, unions or intersections of ranges;
             it says where.
     """
-    tokens = formula_tokens(text)
-    return Formula(at, Pattern(_key(tokens, at), parse_tokens(text, tokens), at), text.removeprefix("="), at)
+    return Formula(at, Pattern(_key(text.removeprefix("="), at), parse_formula(text), at), text.removeprefix("="), at)
 
 
 @final
@@ -104,15 +111,11 @@ class Patterns:
 
     def formula(self, text: str, at: Address) -> Formula:
         """Return the formula of a cell; one that cannot be read has a tree that says so."""
-        try:
-            tokens = formula_tokens(text)
-        except FormulaError as error:
-            return Formula(at, Pattern(text, Unread(text, error.what), at), text, at)
-        key = _key(tokens, at)
+        key = _key(text, at)
         pattern = self._known.get(key)
         if pattern is None:
             try:
-                tree = _resolved(parse_tokens(text, tokens), self._names)
+                tree = _resolved(parse_formula(text), self._names)
             except FormulaError as error:
                 tree = Unread(text, error.what)
             pattern = self._known[key] = Pattern(key, tree, at)
@@ -130,17 +133,8 @@ def copied_formula(first: Formula, at: Address) -> Formula:
 
 def copied_text(text: str, first: Address, at: Address) -> str:
     """Write the formula of the cell `first` as its copy in the cell `at`; what moves off the sheet becomes #REF!."""
-    pieces: list[str] = []
-    end = 0
-    try:
-        tokens = formula_tokens(text)
-    except FormulaError:
-        return text
-    for token in tokens:
-        pieces.append(text[end : token.start])
-        end = token.start + len(token.text)
-        pieces.append(_moved_text(token, at.row - first.row, at.column - first.column))
-    return "".join(pieces)
+    rows, columns = at.row - first.row, at.column - first.column
+    return _MOVING.sub(lambda match: _moved_text(match, rows, columns), text)
 
 
 def moved(node: Node, rows: int, columns: int) -> Node:
@@ -172,7 +166,8 @@ def _moved_reference(reference: Reference, rows: int, columns: int) -> Reference
     )
     if not address.is_on_a_sheet:
         return ErrorLiteral(ErrorValue("#REF!"))
-    return replace(reference, row=address.row, column=address.column)
+    fixed = reference.is_row_fixed, reference.is_column_fixed
+    return Reference(reference.sheet, address.row, address.column, *fixed)
 
 
 def _resolved(node: Node, names: Mapping[str, Node]) -> Node:
@@ -189,45 +184,68 @@ def _resolved(node: Node, names: Mapping[str, Node]) -> Node:
             return node
 
 
-def _key(tokens: Sequence[Token], at: Address) -> str:
-    return " ".join([_relative(token, at) if token.kind in _MOVING else token.text for token in tokens])
+# Texts and names of sheets, which stay as they are; then whole columns, whole rows and cells, as the tokens have them.
+_MOVING = re.compile(
+    r"""
+    "(?:[^"]|"")*" | '(?:[^']|'')*'
+    | (?<![\w.$?\\]) (?:
+        (?P<columns>\$?[A-Z]{1,3}:\$?[A-Z]{1,3})
+        | (?P<rows>\$?[0-9]{1,7}:\$?[0-9]{1,7})
+        | (?P<cell>\$?[A-Z]{1,3}\$?[0-9]{1,7})
+    ) (?![\w.(!?\\$])
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
 
 
-_MOVING = ("cell", "columns", "rows")
+def _key(text: str, at: Address) -> str:
+    return _MOVING.sub(lambda match: _relative(match, at), text)
 
 
-def _relative(token: Token, at: Address) -> str:
-    if token.kind == "cell":
-        reference = _reference(token.text)
+def _relative(match: re.Match[str], at: Address) -> str:
+    kind, text = match.lastgroup, match[0]
+    if kind == "cell":
+        reference = _reference(text)
+        if reference is None:
+            return text
         row = f"R{reference.row}" if reference.is_row_fixed else f"R[{reference.row - at.row}]"
         column = f"C{reference.column}" if reference.is_column_fixed else f"C[{reference.column - at.column}]"
         return row + column
+    if kind is None:
+        return text
     sides = []
-    for side in token.text.split(":"):
-        number = column_number(side.lstrip("$")) if token.kind == "columns" else int(side.lstrip("$"))
-        own = at.column if token.kind == "columns" else at.row
-        letter = "C" if token.kind == "columns" else "R"
+    for side in text.split(":"):
+        number = column_number(side.lstrip("$")) if kind == "columns" else int(side.lstrip("$"))
+        own, letter = (at.column, "C") if kind == "columns" else (at.row, "R")
         sides.append(f"{letter}{number}" if side.startswith("$") else f"{letter}[{number - own}]")
     return ":".join(sides)
 
 
-def _moved_text(token: Token, rows: int, columns: int) -> str:
-    if token.kind == "cell":
-        moved_cell = _moved_reference(_reference(token.text), rows, columns)
+def _moved_text(match: re.Match[str], rows: int, columns: int) -> str:
+    kind, text = match.lastgroup, match[0]
+    if kind == "cell":
+        reference = _reference(text)
+        if reference is None:
+            return text
+        moved_cell = _moved_reference(reference, rows, columns)
         if isinstance(moved_cell, ErrorLiteral):
             return str(moved_cell.value)
         fixed = "$" if moved_cell.is_column_fixed else "", "$" if moved_cell.is_row_fixed else ""
         return f"{fixed[0]}{column_letters(moved_cell.column)}{fixed[1]}{moved_cell.row}"
-    if token.kind == "columns" and columns:
-        sides = token.text.split(":")
-        return ":".join(
-            side if side.startswith("$") else column_letters(column_number(side) + columns) for side in sides
-        )
-    if token.kind == "rows" and rows:
-        return ":".join(side if side.startswith("$") else str(int(side) + rows) for side in token.text.split(":"))
-    return token.text
+    if kind is None:
+        return text
+    sides = []
+    for side in text.split(":"):
+        if side.startswith("$"):
+            sides.append(side)
+            continue
+        number = column_number(side) + columns if kind == "columns" else int(side) + rows
+        if not 1 <= number <= (LAST_COLUMN if kind == "columns" else LAST_ROW):
+            return "#REF!"
+        sides.append(column_letters(number) if kind == "columns" else str(number))
+    return ":".join(sides)
 
 
 @lru_cache(maxsize=16384)
-def _reference(text: str) -> Reference:
-    return cell_reference(text, None)
+def _reference(text: str) -> Reference | None:
+    return None if read_address(text) is None else cell_reference(text, None)
