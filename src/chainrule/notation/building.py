@@ -27,7 +27,7 @@ from chainrule.programs import derivative_name
 from chainrule.programs.program import symbol_of
 
 _LARGEST = 10**9  # of a number that a function is applied to
-_MOST_BITS = 4096  # of a power of numbers
+_MOST_BITS = 4096  # of an exact number
 _RELATIONS = {"<": StrictLessThan, ">": StrictGreaterThan, "≤": LessThan, "≥": GreaterThan, "≠": Unequality}
 _LEAVES = ("input", "target", "parameter", "setting", "state")  # depend on nothing else
 _MOST_OPERATIONS = 2_000  # of what is differentiated
@@ -59,6 +59,9 @@ class _Builder:
 
     def expression(self, node: Node) -> Expr:
         made = self.made(node)
+        number = made.args[0] if isinstance(made, Mul | Add) else made  # SymPy puts it first
+        if number.is_Rational and max(number.p.bit_length(), number.q.bit_length()) > _MOST_BITS:
+            raise self.trouble(node.place, "This number is too large to be computed.", "smaller numbers")
         if made in _CUT_OFF:
             raise self.trouble(node.place, "This has no value.", "no division by 0 and no logarithm of 0")
         if made.is_number and made.has(sympy.I):

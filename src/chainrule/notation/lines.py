@@ -14,11 +14,11 @@ _MOST_LINES = 10_000
 _ENVIRONMENTS = r"(?:equation|align|aligned|gather|gathered|split|multline|eqnarray|displaymath|document|array)\*?"
 _DROPPED = re.compile(
     rf"\\(?:begin|end)\s*\{{{_ENVIRONMENTS}\}}(?:\{{[lcr| ]*\}})?"  # the environment, not what is in it
-    r"|\\(?:documentclass|usepackage|label|tag\*?)\s*(?:\[[^\]]*\])?\s*\{[^}]*\}|\\(?:nonumber|notag)|\\\[|\\\]|\$\$"
+    r"|\\(?:documentclass|usepackage|label|tag\*?)\s*(?:\[[^\]]*\])?\s*\{[^}]*\}|\\(?:nonumber|notag)|(?<!\\)\\[\[\]]|\$\$"
 )
 _COMMENT = re.compile(r"(?<!\\)%.*|(?:^|\s)#.*|(?:^|\s)//.*")
 _FENCE = re.compile(r"\s*(?:```|~~~)")
-_BULLET = re.compile(r"\s*(?:[-*•>]\s+(?=\S)|\(?\d+[.)]\s+(?=\S))")
+_BULLET = re.compile(r"\A\s*(?:[-*•>]\s+(?=\S)|\(?\d+[.)]\s+(?=\S))")
 _OWN = re.compile(r"\s*(?P<name>[^\W\d]\w*)\s*:?=(?!=)")
 
 

@@ -1,5 +1,6 @@
 """Headers and labels read: which quantity they name, and the formula that they carry."""
 
+import difflib
 import re
 from dataclasses import replace
 from functools import lru_cache
@@ -11,8 +12,9 @@ from chainrule.notation.letters import in_one_spelling
 from chainrule.notation.parsing import parse
 from chainrule.notation.problem import NotationError
 from chainrule.notation.reading import equation_of
-from chainrule.notation.spelling import read_spelling
-from chainrule.notation.tree import Call, Node, Quantity, quantities_in
+from chainrule.notation.spelling import derivative_of, read_spelling
+from chainrule.notation.tree import Call, Derivative, Node, Quantity, Total, quantities_in
+from chainrule.notation.words import RATES
 from chainrule.notation.written import Name
 
 _LONGEST = 2_000  # signs; a longer text is no header
@@ -20,7 +22,10 @@ _LONGEST_NAME = 120
 _NUMBER = re.compile(r"[-+]?(?:\d+[.,]?\d*|[.,]\d+)(?:[eE][-+]?\d+)?\s*%?")
 _EQUALS = re.compile(r"(?<![<>=!:])[=:](?!=)|:=")
 _ACTIVATIONS = frozenset({"sigmoid", "tanh", "relu", "leaky relu", "softplus"})
-_TRAILING = " \t\n=:?*.,;"
+_TRAILING = " \t\n=:?.,;"
+_OPERATOR = re.compile(r"[-+*/^(·×−²]")
+_SHORTEST_TYPO, _LONGEST_TYPO = 9, 30  # letters of a learning rate that is misspelled
+_ALIKE = 0.88  # how much of it must be right
 
 
 @lru_cache(maxsize=4096)
@@ -53,7 +58,9 @@ def _whole(plain: str) -> Name | None:
     """Read a text that is a name and nothing else."""
     if len(plain) > _LONGEST_NAME or not plain:
         return None
-    for reader in (_spelled, _written, _bracketed):
+    plain = re.sub(r"(?<!\\)\bpartial\s*", "∂", plain)
+    plain = re.sub(r"(?:\\nabla|∇)_?\s*[{(]?(\w+)[})]?", r"grad \1 ", plain)
+    for reader in (_spelled, _written, _bracketed, _starred, _misspelled):
         name = reader(plain)
         if name is not None:
             return name
@@ -61,10 +68,14 @@ def _whole(plain: str) -> Name | None:
 
 
 def _spelled(plain: str) -> Name | None:
-    """Read words: "Learning-Rate", "L.R.", "net input of h1", "w1 +"."""
-    raised = re.sub(r"(?<=\w)\s*(?:'+|\+|\^\+)$", "⁺", plain)
-    joined = re.sub(r"(?<=[^\W\d])[-.](?=\w)", " ", raised)
-    return read_spelling(re.sub(r"\s+", " ", joined.replace("'", " ") if " " in joined else joined).strip())
+    """Read words: "Learning-Rate", "L.R.", "net input of h1", "w1 +", "w[1][2]", "w_i1->h1", "w1.grad"."""
+    bare = re.sub(r"\bwith respect to\b", "wrt", re.sub("[Σ∑]", " sum ", plain)).strip()
+    indexed = re.fullmatch(r"(?P<name>[^\W\d_]+)_?(?P<numbers>[\[({]?\d+[\])}]?(?:\s*[,;\[({]\s*\d+\s*[\])}]?)*)", bare)
+    if indexed:
+        return read_spelling("_".join([indexed["name"], *re.findall(r"\d+", indexed["numbers"])]))
+    raised = re.sub(r"(?<=\w)\s*(?:'+|\+|\^\+)$", "⁺", bare)
+    joined = re.sub(r"(?<=[^\W\d])[-.](?=\w)|(?<=\d)\.(?=[^\W\d])|->|→|(?<= )'|(?<=[^\W\d])'(?=[^\W\d])", " ", raised)
+    return read_spelling(re.sub(r"\s+", " ", joined).strip())
 
 
 def _written(plain: str) -> Name | None:
@@ -76,6 +87,23 @@ def _written(plain: str) -> Name | None:
     return _named(sides[0]) if len(sides) == 1 else None
 
 
+def _starred(plain: str) -> Name | None:
+    """Read w1*, which may be the weight after the update, or have a footnote."""
+    name = _whole(plain.rstrip("* ")) if plain.endswith("*") else None
+    after = None if name is None or name.quantity is None else _spelled(plain.rstrip("* ") + "⁺")
+    if name is None or after is None:
+        return name
+    return replace(name, readings=(*name.readings, *after.readings), is_certain=False)
+
+
+def _misspelled(plain: str) -> Name | None:
+    """Read "learing rate" as what it must be, without being certain."""
+    words = re.sub(r"[\s_-]+", " ", plain.lower())
+    if not _SHORTEST_TYPO <= len(words) <= _LONGEST_TYPO or not difflib.get_close_matches(words, RATES, 1, _ALIKE):
+        return None
+    return Name(plain, "η", "setting", ("η",), is_certain=False)
+
+
 def _named(node: Node) -> Name | None:
     if isinstance(node, Quantity):
         return node.name
@@ -85,6 +113,8 @@ def _named(node: Node) -> Name | None:
         if is_unit and inner.quantity:
             readings = tuple(f"a_{reading}" for reading in inner.readings)
             return replace(inner, quantity=readings[0], readings=readings)
+    if isinstance(node, Derivative) and (above := _named(node.above)) is not None:  # ∂σ(o1)/∂o1
+        return derivative_of(above, node.below, "")
     return None
 
 
@@ -97,7 +127,7 @@ def _bracketed(plain: str) -> Name | None:
     if re.fullmatch(r"[tnk]\s*\+\s*1", inside):
         return _whole(before + "⁺")
     together = None if inside.isdecimal() else _spelled(f"{before} {inside}")
-    if together is not None:
+    if together is not None and together.kind != "gradient":  # J(w) is the loss
         return together
     outer, inner = _whole(before), None if inside.isdecimal() else _whole(inside)
     if outer is None or inner is None:
@@ -130,7 +160,7 @@ def _explained(text: str, plain: str, split: "re.Match[str]") -> Name | None:
 
 def _valued(text: str, plain: str) -> Name | None:
     """Read a setting with its number behind it and no equals sign: "LR 0.5"."""
-    found = re.fullmatch(rf"(?P<name>.*?[^\W\d])\s+(?P<value>{_NUMBER.pattern})", plain)
+    found = re.fullmatch(rf"(?P<name>.*?[^\W\d])(?:[\s_-]+|(?=\d+[.,]))(?P<value>{_NUMBER.pattern})", plain)
     name = _whole(found["name"]) if found else None
     if found is None or name is None or name.kind != "setting":
         return None
@@ -144,12 +174,20 @@ def _value(said: str) -> float | None:
     return float(number) / (100 if said.endswith("%") else 1)
 
 
+def _is_range(node: Node) -> bool:
+    """Say whether a formula is more likely "w1 to w4", or a name alone."""
+    if not isinstance(node, Total) or len(node.terms) != 2:
+        return isinstance(node, Quantity)
+    ends = [term.name.kind for _, term in node.terms if isinstance(term, Quantity)]
+    return len(ends) == 2 and ends[0] == ends[1] and node.terms[1][0]
+
+
 def _formula(text: str) -> Name | None:
     """Read a formula that has no name: "(a_o1 - t1) * a_o1"."""
     try:
         sides = parse(text)
         names = list(quantities_in(sides[0]))
-        is_formula = len(sides) == 1 and bool(names) and not isinstance(sides[0], Quantity)
+        is_formula = len(sides) == 1 and bool(names) and bool(_OPERATOR.search(text)) and not _is_range(sides[0])
         if not is_formula or not all(re.search(r"\d", name.text) and len(name.readings) == 1 for name in names):
             return None
         return Name(text, None, "formula", is_certain=False, formula=build(sides[0], text))

@@ -41,11 +41,11 @@ def _row(pattern: str, kind: NameKind, readings: str, numbers: Numbers, is_certa
     return _Row(re.compile(spelled), kind, tuple(readings.split()), numbers, is_certain)
 
 
-_NET, _ACT = "(?:net|z|sum|in|input)", "(?:a|out|act|sig|output)"
+_NET, _ACT = "(?:net|z|sum|in|input|net in|net input)", "(?:a|out|act|sig|output)"
 _HIDDEN, _OUTPUT = "(?:h|hidden)", "(?:o|output)"
 _ROWS = (
     _row("(?:i|x|in|input) N", "input", "i{n}", flat_numbers),
-    _row("(?:t|target)(?: o| out| output| y)? N", "target", "t{n}", flat_numbers),
+    _row("(?:y )?(?:t|target)(?: o| out| output| y)? N", "target", "t{n}", flat_numbers),
     _row("y N", "target", "t{n} a_o{n}", flat_numbers),
     _row("(?:y hat|hat y|hat|hat o|hat output|output hat) N|y N hat", "forward", "a_o{n} o{n} p{n}", flat_numbers),
     _row("w N", "parameter", "w{n}", parameter_numbers),
@@ -69,8 +69,9 @@ _ROWS = (
     _row(f"e {_HIDDEN} N|{_HIDDEN} N e", "adjoint", "∂E/∂h{n} ∂E/∂a_h{n}", unit_numbers),
     _row("β N", "setting", "β{n}", lambda numbers: iter(numbers if numbers in (["1"], ["2"]) else ())),
 )
+_SQUARED_LOSS = "(?:squared )*(?:e|mse)"
 _TOTAL = re.compile(
-    "(?:squared )*(?:e|mse|mse e)|(?:squared )*(?:e|mse) (?:total|t|sum)|(?:total|sum) (?:squared )*(?:e|mse)"
+    rf"{_SQUARED_LOSS}(?: e)?|{_SQUARED_LOSS} (?:total|t|sum)|(?:total|sum) {_SQUARED_LOSS}|(?:total|sum) errors"
 )
 # One letter: the only one of its kind, which the name does not say.
 _ALONE: dict[str, tuple[NameKind, str]] = {
@@ -110,13 +111,23 @@ def read_spelling(text: str) -> Name | None:
     marks = _MARKS.search(text)
     raisings = marks["marks"] if marks else ""
     core = text[: len(text) - len(raisings)].strip()
-    if " ".join(re.split(r"[\s_]+", without_accents(core).lower())) in RATES and not raisings:
+    if not raisings and _is_rate(core):
         return Name(text, "η", "setting", ("η",))
     for codes in _codings(core):
         name = _read(codes)
         if name is not None:
-            return _marked(replace(name, text=text), raisings)
+            # A small e may be an error, or 2.718.
+            return _marked(replace(name, text=text, is_certain=name.is_certain and core != "e"), raisings)
     return None
+
+
+def _is_rate(core: str) -> bool:
+    words = re.split(r"[\s_]+", without_accents(core).lower())
+    if len(words) > 1 and CODES.get(words[-1]) in ("η", "α"):  # learning rate η
+        words.pop()
+    elif len(words) > 1 and CODES.get(words[0]) in ("η", "α"):
+        words.pop(0)
+    return " ".join(words) in RATES
 
 
 def derivative_of(above: Name, below: Name, text: str, is_slip: bool = False) -> Name | None:
@@ -287,6 +298,8 @@ def _differentiated(codes: tuple[str, ...]) -> Name | None:
     if "grad" in codes:
         place = codes.index("grad")
         rest = tuple(code for code in codes[:place] + codes[place + 1 :] if code not in ("of", "wrt"))
+        if rest[-1:] == ("e",) and place == 0:  # ∇_w1 E
+            rest = ("e", *rest[:-1])
         above, below = _loss_first(rest)
         name = _read(below) if below else None
         return None if name is None else derivative_of(above, name, "")

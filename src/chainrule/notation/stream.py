@@ -12,6 +12,7 @@ from chainrule.notation.tree import Node, Product, Quantity
 from chainrule.notation.written import Name
 
 WORDS = frozenset({"if", "else", "and", "or"})  # never names
+_LONGEST_SHOWN = 40
 _MOST_WORDS = 4  # of one name: "net input of h1"
 
 
@@ -52,8 +53,9 @@ class Stream:
         return self.letters.places[token.start]
 
     def shown(self, token: Token) -> str:
-        """Return a token as it was written."""
-        return self.written[self.place(token) : self.letters.places[token.end]].strip() or token.text
+        """Return a token as it was written, cut where it is long."""
+        text = self.written[self.place(token) : self.letters.places[token.end]].strip() or token.text
+        return text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…"
 
     def since(self, first: Token) -> str:
         """Return what was written from a token to the last one that was taken."""

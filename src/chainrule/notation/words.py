@@ -20,7 +20,7 @@ _SAME = {
     "o": "o",
     "out": "out outp",
     "output": "output ausgabe ausgang sortie salida saida uscita выход",
-    "net": "net neto netto nett pre preact preactivation linear lin logit",
+    "net": "net netto nett pre preact preactivation linear lin logit",
     "z": "z",
     "sum": "sum summe somme suma",
     "a": "a",
@@ -31,6 +31,7 @@ _SAME = {
     "e": "e err error loss cost fehler verlust kosten erreur perte cout coste costo perdida erro custo errore perdita "
     "ошибка потери",
     "total": "total tot gesamt totale totaler gesamter overall ges всего",
+    "errors": "errors losses",
     "mse": "mse sse rmse bce",
     "squared": "squared square squares quadratic mean average half cross entropy train training",
     "grad": "grad gradient gradients gradiente derivative deriv derivee ableitung derivada nabla ∇ градиент",
@@ -51,7 +52,7 @@ _SAME = {
     "τ": "τ tau dampening",
     "m": "m",
     "v": "v",
-    "u": "u",
+    "u": "u velocity",
     "mhat": "mhat",
     "vhat": "vhat",
     "s": "s sample",
@@ -60,7 +61,7 @@ _SAME = {
     "itération # № эпоха шаг",
     "number": "number no num nr n° index count",
     "layer": "layer schicht couche capa",
-    "of": "of the for with respect by value neuron unit node cell von",
+    "of": "of the for with respect by value neuron unit node cell von weighted function",
 }
 CODES: dict[str, str] = {}
 for _code, _words in _SAME.items():
@@ -121,15 +122,6 @@ RATES = frozenset(
         "学習率",
         "l r",
         "lr",
-        "learning rate lr",
-        "learning rate eta",
-        "learning rate η",
-        "learning rate alpha",
-        "learning rate α",
-        "eta learning rate",
-        "η learning rate",
-        "lr η",
-        "η lr",
     }
 )
 # Words that describe a name beside them and say nothing of their own ("weight w1"), with the kinds of names they suit.
