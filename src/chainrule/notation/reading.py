@@ -14,7 +14,7 @@ from chainrule.notation.written import Equation, Name
 def read_expression(text: str, names: Collection[str] = ()) -> Expr:
     r"""Return the formula that a text writes, over `symbol_of(canonical name)`.
 
-    >>> read_expression("½(t1 − a_o1)²") == read_expression(r"\\frac{1}{2} \\left(t_{1} - a_{o1}\\right)^{2}")
+    >>> read_expression("½(t1 − a_o1)²") == read_expression(r"\frac{1}{2} \left(t_{1} - a_{o1}\right)^{2}")
     True
 
     Args:
