@@ -58,6 +58,30 @@ def _write_padded(code: Code, node: Node) -> None:
     code.loops(ranges, write)
 
 
+def _write_running(code: Code, node: Node) -> None:
+    """Write cumsum and cumprod: each element is the one before with one more."""
+    source, dimension = node.arguments[:2]
+    place = dimension % max(len(node.shape), 1)
+    instruction = "fadd" if node.op == "cumsum" else "fmul"
+    ranges = code.ranges(node.shape, node.batch)
+    length = node.shape[place]
+    ranges[place] = (Index(0), 1)
+
+    def write(indices: list[Index]) -> None:
+        def turn(offset: Index, totals: list[Value]) -> list[Value]:
+            where = [*indices[:place], offset, *indices[place + 1 :]]
+            with code.scope():
+                value = convert(code.writer, code.value(source, where), Kind.FLOAT)
+            total = f"{instruction} {code.writer.vector} {totals[0].name}, {value.name}"
+            totals = [Value(code.writer.value(total), Kind.FLOAT)]
+            code.store(totals[0], node, where)
+            return totals
+
+        code.writer.accumulate(length, [code.writer.constant(float(node.op == "cumprod"))], turn)
+
+    code.loops(ranges, write)
+
+
 def _shifted(index: Index, amount: int) -> Index:
     return Index(index.constant + amount, index.terms)
 
@@ -194,6 +218,8 @@ def _put_each(
 
 ASSEMBLIES: dict[str, Write] = {
     "cat": _write_cat,
+    "cumprod": _write_running,
+    "cumsum": _write_running,
     "constant_pad_nd": _write_padded,
     "slice_scatter": _write_into_slice,
     "select_scatter": _write_into_row,

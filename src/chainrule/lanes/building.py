@@ -13,7 +13,9 @@ from chainrule.lanes.unsupported import Unsupported
 FILLS = {
     "full_like": 1, "full": 1, "zeros_like": 0, "ones_like": 1, "zeros": 0, "ones": 1, "scalar_tensor": 0,
     "new_zeros": 0, "new_ones": 1, "new_full": 2, "empty_like": 0, "empty": 0,
+    "new_empty": 0, "new_empty_strided": 0, "empty_strided": 0, "empty_permuted": 0,
 }  # fmt: skip
+_SPLITS = (torch.ops.aten.split_with_sizes.default, torch.ops.aten.split.Tensor, torch.ops.aten.unbind.int)
 RANDOM = frozenset({"rand", "rand_like", "randn", "randn_like"})
 _REFUSED = ("bernoulli", "multinomial", "normal", "uniform", "randint", "randperm", "poisson", "exponential")
 
@@ -51,11 +53,11 @@ def build_graph(traced: fx.GraphModule, inputs: StepInputs, *, has_batches: bool
             node.is_lane = True
         elif any(word in node.op for word in _REFUSED):
             raise Unsupported.because("It draws random numbers in a way that the engine has no generator for.", node.op)
-        elif node.op not in FILLS:
+        elif node.op not in FILLS and node.op != "parts":
             node.is_lane = any(source.is_lane for source in node.inputs)
             node.changes = any(source.changes for source in node.inputs)
         known[item] = node
-    nodes = tuple(known.values())
+    nodes = tuple(node for node in known.values() if node.op != "parts")
     for node in nodes:
         for source in node.inputs:
             source.users.append(node)
@@ -83,7 +85,7 @@ def evaluate_shared(
 def fill_value(node: Node) -> float:
     """Return the number that a constant tensor is filled with."""
     place = FILLS[node.op]
-    if node.op.startswith(("zeros", "ones", "new_zeros", "new_ones", "empty")):
+    if node.op.startswith(("zeros", "ones", "new_zeros", "new_ones", "empty", "new_empty")):
         return float("ones" in node.op)
     return float(node.arguments[place])
 
@@ -95,7 +97,7 @@ def _computed(node: Node, known: dict[Node, torch.Tensor], owner: fx.GraphModule
     if node.op == "constant":
         value: torch.Tensor = getattr(owner, str(node.traced.target))
         return value
-    target: Any = node.traced.target
+    target: Any = getattr(torch.ops.aten, node.op) if node.op in ("slice", "select") else node.traced.target
     result: torch.Tensor = target(*_real(node.arguments, known), **_real(node.options, known))
     return result
 
@@ -131,10 +133,30 @@ def _node(item: fx.Node, known: dict[fx.Node, Node]) -> Node:
     arguments = tuple(_ours(argument, known) for argument in item.args)
     options = {name: _ours(argument, known) for name, argument in item.kwargs.items()}
     if item.target is operator.getitem:
+        part = _part(item, known, value)
+        if part is not None:
+            return part
         raise Unsupported.because(f"The op {_op(item.args[0])} has several results.", _op(item.args[0]))
+    if item.target in _SPLITS:
+        return Node(item.name, "parts", arguments, options, (), Kind.FLOAT, item)
     if not isinstance(value, torch.Tensor):
         raise Unsupported.because(f"The op {_op(item)} does not give one tensor.", _op(item))
     return Node(item.name, _op(item), arguments, options, tuple(value.shape), Kind.of(value.dtype), item)
+
+
+def _part(item: fx.Node, known: dict[fx.Node, Node], value: Any) -> Node | None:
+    """Return one of the parts that a tensor is split into, as a slice of it."""
+    whole = known.get(item.args[0]) if isinstance(item.args[0], fx.Node) else None
+    if whole is None or whole.op != "parts":
+        return None
+    source, number, dimension = whole.arguments[0], int(str(item.args[1])), whole.argument(2, 0)
+    kind = Kind.of(value.dtype)
+    if whole.traced.target is torch.ops.aten.unbind.int:
+        dimension = whole.argument(1, 0)
+        return Node(item.name, "select", (source, dimension, number), {}, tuple(value.shape), kind, item)
+    sizes = whole.arguments[1]
+    begin = sum(sizes[:number]) if isinstance(sizes, tuple) else sizes * number
+    return Node(item.name, "slice", (source, dimension, begin), {}, tuple(value.shape), kind, item)
 
 
 def _ours(argument: Any, known: dict[fx.Node, Node]) -> Any:

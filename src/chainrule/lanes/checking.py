@@ -62,7 +62,9 @@ def _plain(description: StepDescription, runs: Runs, run: int) -> PlainRun:
     initial = {name: states[name].detach().double() * float(factor[run]) for name, factor in runs.scale.items()}
     order = runs.order[run] if runs.order is not None and runs.order.ndim == 3 else runs.order
     settings = {name: float(values[run]) for name, values in runs.settings.items()}
-    return train_plainly(description, settings, initial, STEPS, order)
+    return train_plainly(
+        description, settings, initial, STEPS, order, int(runs.seeds[run]) if runs.seeds is not None else 0
+    )
 
 
 def _compare(description: StepDescription, what: str, found: Any, expected: NDArray[Any]) -> None:

@@ -40,7 +40,7 @@ class Form(Enum):
 PRODUCTS = frozenset({"mm", "bmm"})
 REDUCTIONS = frozenset({"sum", "amax", "amin", "prod", "any", "all"})
 GATHERS = frozenset({"gather", "index", "index_select", "embedding"})
-ASSEMBLIES = frozenset({"cat", "constant_pad_nd", "slice_scatter", "select_scatter"})
+ASSEMBLIES = frozenset({"cat", "cumsum", "cumprod", "constant_pad_nd", "slice_scatter", "select_scatter"})
 SCATTERS = frozenset({"scatter", "scatter_add", "index_put"})
 _BY_OP: dict[str, Form] = {
     **dict.fromkeys(FILLS, Form.FILL),
@@ -209,6 +209,8 @@ def _of_assembly(node: Node) -> Batch | None:
     agreed = _agreed([part.batch for part in parts if part.batch])
     if agreed is None:
         return None
+    if node.op in ("cumsum", "cumprod"):
+        return agreed if agreed.dimension != node.arguments[1] % len(node.shape) else None
     if node.op == "cat":
         dimension = node.argument(1, 0) % len(node.shape)
         return agreed if agreed.dimension != dimension else None

@@ -19,7 +19,7 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """constant + Σ coefficient · variable, with coefficients above 0."""
+    """constant + Σ coefficient · variable."""
 
     constant: int
     terms: tuple[tuple[Variable, int], ...] = ()
@@ -27,7 +27,12 @@ class Index:
     @property
     def most(self) -> int:
         """The greatest value."""
-        return self.constant + sum(coefficient * variable.most for variable, coefficient in self.terms)
+        return self.constant + sum(max(coefficient, 0) * variable.most for variable, coefficient in self.terms)
+
+    @property
+    def least(self) -> int:
+        """The smallest value."""
+        return self.constant + sum(min(coefficient, 0) * variable.most for variable, coefficient in self.terms)
 
     @property
     def variable(self) -> Variable | None:
@@ -79,13 +84,15 @@ def text(index: Index) -> str:
 
 def divide(index: Index, divisor: int, new: NewVariable) -> tuple[Index, Index]:
     """Return quotient and remainder of an index by a number above 0."""
-    if divisor == 1:
-        return index, Index(0)
+    if divisor == 1 or (index.least >= 0 and index.most < divisor):
+        return (index, Index(0)) if divisor == 1 else (Index(0), index)
     whole = tuple((variable, c // divisor) for variable, c in index.terms if c % divisor == 0)
     rest = Index(index.constant % divisor, tuple(term for term in index.terms if term[1] % divisor))
     quotient = Index(index.constant // divisor, whole)
-    if rest.most < divisor:
+    if rest.least >= 0 and rest.most < divisor:
         return quotient, rest
+    if quotient.least < 0 or rest.least < 0:
+        return as_index(new("div", index, divisor)), as_index(new("rem", index, divisor))
     return quotient + as_index(new("div", rest, divisor)), as_index(new("rem", rest, divisor))
 
 

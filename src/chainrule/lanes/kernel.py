@@ -18,6 +18,8 @@ from chainrule.lanes.shared_data import SharedData
 from chainrule.lanes.tracing import StepInputs, trace_step
 from chainrule.native import compile_function, vector_registers
 
+_LONG = 8000  # lines of code, from which on LLVM's passes take seconds and gain little
+
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
@@ -49,7 +51,9 @@ class Kernel:
             steps: how many.
             threads: of the processor to use; results do not depend on it.
         """
-        function = compile_function(self.code.text, NAME, ARGUMENTS)
+        function = compile_function(
+            self.code.text, NAME, ARGUMENTS, passes=self.code.text.count("\n") <= _LONG, loops=False
+        )
         shared = SharedData(self.description, self.inputs, self.traced, self.plan, runs.order)
         return run_blocks(function, self, shared, runs, steps, threads)
 

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from chainrule.lanes.assemblies import ASSEMBLIES
 from chainrule.lanes.expressions import Code, Place, Tile
 from chainrule.lanes.forms import Form, form_of, sums_over_samples
+from chainrule.lanes.generator import generator_definitions
 from chainrule.lanes.graph import Kind, Node, Source
 from chainrule.lanes.indices import Index, Variable, linear
 from chainrule.lanes.mathematics import Precision, definitions
@@ -35,7 +36,7 @@ from chainrule.lanes.writer import Value, Writer
 
 NAME = "run"
 _TILE_BYTES = 16 * 1024  # of what a tile keeps: half of the nearest cache
-_SMALL_STEP = 1500  # vector operations that are written out without loops
+_SMALL_STEP = 600  # vector operations that are written out without loops
 _PARAMETERS = ("scratch", "states", "settings", "seeds", "shared", "orders", "losses", "records", "status")
 _NUMBERS = ("blocks", "first", "count", "total", "stops")
 
@@ -134,7 +135,8 @@ class _Kernel:
         writer = self.writer
         body = ["entry:", *writer.allocations, *writer.lines, "  ret void"]
         functions = definitions(writer.functions, writer.lanes, writer.precision)
-        text = "\n".join([functions, f"define void @{NAME}({head}) {{", *body, "}"])
+        generators = generator_definitions(writer.generators, writer.lanes, writer.precision)
+        text = "\n".join([functions, generators, f"define void @{NAME}({head}) {{", *body, "}"])
         return KernelCode(text, max(self.scratch, 64), self.tile, work(self.plan))
 
     # Memory ---------------------------------------------------------------------------------------------------------
@@ -199,6 +201,8 @@ class _Kernel:
         self.own_records = self._row("%records", block, max(len(self.measure.slots), 1))
         self.own_status = self._row("%status", block, 1, 16)
         self.own_orders = self._row("%orders", block, "%count", 4 * writer.lanes * max(graph.samples, 1))
+        own_seeds = self._row("%seeds", block, 1, 8 * writer.lanes)
+        self.seeds = writer.value(f"load <{writer.lanes} x i64>, ptr {own_seeds}, align 8")
         self._steps()
         self._copy_states(own_states, loads=False)
 
@@ -379,7 +383,9 @@ class _Kernel:
                 return
             node = job.nodes[0]
             form = form_of(node)
-            if form is Form.INPUT:
+            if form is Form.RANDOM:
+                self._draw(node)
+            elif form is Form.INPUT:
                 self._own_samples(node)
             elif form is Form.PRODUCT:
                 write_product(code, node, self.shape.registers)
@@ -389,6 +395,21 @@ class _Kernel:
                 ASSEMBLIES[node.op](code, node)
             else:
                 raise Unsupported.because(f"It has no code for {form.value} here.", node.op)
+
+    def _draw(self, node: Node) -> None:
+        """Write the drawing of random numbers: functions of the run's seed, step, op and element."""
+        code, writer = self.code, self.writer
+        name = "normal" if node.op.startswith("randn") else "uniform"
+        writer.generators.add(name)
+        step = writer.value(f"add i64 %first, {self.turn}")
+
+        def draw(indices: list[Index]) -> None:
+            element = writer.position(linear(indices, node.shape))
+            place = f"i64 {step}, i64 {node.number}, i64 {element}"
+            number = writer.value(f"call {writer.vector} @lane_{name}(<{writer.lanes} x i64> {self.seeds}, {place})")
+            code.store(Value(number, Kind.FLOAT), node, indices)
+
+        code.loops(code.ranges(node.shape, node.batch), draw)
 
     def _own_samples(self, node: Node) -> None:
         """Write the copying of each run's own samples, which the order of that run names."""

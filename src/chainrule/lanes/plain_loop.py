@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from chainrule.lanes.description import Group, StepDescription, Varying
+from chainrule.lanes.drawn_numbers import DrawnNumbers
 from chainrule.lanes.tracing import rule_of, settings_of
 
 Numbers = NDArray[Any]
@@ -30,6 +31,7 @@ def train_plainly(
     initial: Mapping[str, Tensor],
     steps: int,
     order: Numbers | None = None,
+    seed: int = 0,
 ) -> PlainRun:
     """Train one run in float64.
 
@@ -39,6 +41,7 @@ def train_plainly(
         initial: parameters and buffers that begin otherwise than the network's own.
         steps: how many.
         order: [step, sample]: which samples a step takes.
+        seed: of the random numbers, which are those of the kernel.
     """
     network = copy.deepcopy(description.network).to(torch.float64)
     states = {**dict(network.named_parameters()), **dict(network.named_buffers())}
@@ -54,7 +57,8 @@ def train_plainly(
     for step in range(steps):
         data = samples if order is None else {n: v[torch.from_numpy(order[step])] for n, v in samples.items()}
         optimizer.zero_grad()
-        loss = description.objective(network, {**data, **constants}, read)
+        with DrawnNumbers(seed, step, description.precision):
+            loss = description.objective(network, {**data, **constants}, read)
         torch.autograd.backward(loss)
         optimizer.step()
         losses.append(loss.item())

@@ -125,7 +125,9 @@ def _extreme(relation: str) -> Emit:
 
 
 def _clamp(writer: Writer, values: list[Value], node: Node) -> Value:
+    given = [argument for argument in node.arguments if argument is not None]
     result = values[0]
+    tensors = [value for value, limit in zip(values[1:], given[1:], strict=False) if isinstance(limit, Node)]
     low = node.argument(1, node.options.get("min"))
     high = node.argument(2, node.options.get("max"))
     if node.op == "clamp_max":
@@ -133,9 +135,10 @@ def _clamp(writer: Writer, values: list[Value], node: Node) -> Value:
     for limit, relation in ((low, "olt"), (high, "ogt")):
         if limit is None:
             continue
+        bound = tensors.pop(0) if isinstance(limit, Node) else writer.constant(limit)
         if isinstance(limit, Node):
-            raise Unsupported.because("It clamps to limits that are tensors.", node.op)
-        bound = writer.constant(limit)
+            result = greater(writer, result, bound, "ogt" if relation == "olt" else "olt")
+            continue
         result = choose(writer, test(writer, relation, result, bound), bound, result)
     return result
 
@@ -240,7 +243,7 @@ def _copy(writer: Writer, values: list[Value], node: Node) -> Value:
 _FLOAT, _BOOL = Kind.FLOAT, Kind.BOOL
 _OF_FLOATS = {
     "div": (2, _divide), "true_divide": (2, _divide), "maximum": (2, _extreme("ogt")), "minimum": (2, _extreme("olt")),
-    "clamp": (1, _clamp), "clamp_min": (1, _clamp), "clamp_max": (1, _clamp), "relu": (1, _relu),
+    "clamp": (3, _clamp), "clamp_min": (2, _clamp), "clamp_max": (2, _clamp), "relu": (1, _relu),
     "abs": (1, _absolute), "sign": (1, _sign), "sgn": (1, _sign), "sqrt": (1, _intrinsic("sqrt")),
     "rsqrt": (1, _over_root), "reciprocal": (1, _over_one), "floor": (1, _intrinsic("floor")),
     "ceil": (1, _intrinsic("ceil")), "trunc": (1, _intrinsic("trunc")), "round": (1, _intrinsic("roundeven")),

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.func import functional_call, functionalize, grad_and_value
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from chainrule.errors import UnknownNameError
 from chainrule.lanes.decompositions import decomposition_table
@@ -139,11 +140,13 @@ def trace_step(description: StepDescription) -> tuple[fx.GraphModule, StepInputs
         return [*(new[name] for name in names[0]), loss]
 
     table = decomposition_table()
+    plain_attention = sdpa_kernel(SDPBackend.MATH)
     verbosity = logging.getLogger("torch").level
     try:
-        traced = make_fx(functionalize(flat, remove="mutations"), decomposition_table=table)(*inputs.flat)
-        if any(_writes(node) for node in traced.graph.nodes):
-            traced = make_fx(functionalize(traced, remove="mutations"), decomposition_table=table)(*inputs.flat)
+        with plain_attention:
+            traced = make_fx(functionalize(flat, remove="mutations"), decomposition_table=table)(*inputs.flat)
+            if any(_writes(node) for node in traced.graph.nodes):
+                traced = make_fx(functionalize(traced, remove="mutations"), decomposition_table=table)(*inputs.flat)
     except (RuntimeError, NotImplementedError, TypeError, ValueError) as error:
         raise Unsupported.because(f"PyTorch cannot trace it: {str(error).splitlines()[0]}") from error
     finally:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from chainrule.lanes.graph import Batch, Node
-from chainrule.lanes.indices import Index, NewVariable, Variable, as_index, linear, structural, unlinear
+from chainrule.lanes.indices import Index, NewVariable, Variable, as_index, divide, linear, structural, unlinear
 
 Indices: TypeAlias = list[Index]
 View: TypeAlias = Callable[[Node, Indices, NewVariable], Indices]
@@ -135,15 +135,40 @@ def _diagonal(node: Node, indices: Indices, new: NewVariable) -> Indices:
     return [places[n] if n in places else next(left) for n in range(rank)]
 
 
+def _flip(node: Node, indices: Indices, new: NewVariable) -> Indices:
+    gone = {number % len(indices) for number in node.arguments[1]}
+    return [
+        Index(extent - 1) + index * -1 if number in gone else index
+        for number, (index, extent) in enumerate(zip(indices, node.shape, strict=True))
+    ]
+
+
+def _as_strided(node: Node, indices: Indices, new: NewVariable) -> Indices:
+    """A tensor of the graph lies in memory in the order of its indices, which is what strides are about."""
+    position = Index(node.argument(3, 0) or 0)
+    for index, stride in zip(indices, node.arguments[2], strict=True):
+        position = position + index * stride
+    return unlinear(position, viewed(node).shape, new)
+
+
+def _repeat(node: Node, indices: Indices, new: NewVariable) -> Indices:
+    shape = viewed(node).shape
+    own = indices[len(indices) - len(shape) :]
+    return [divide(index, extent, new)[1] for index, extent in zip(own, shape, strict=True)]
+
+
 VIEWS: dict[str, View] = {
     "alias": _same,
+    "as_strided": _as_strided,
     "clone": _same,
     "contiguous": _same,
     "detach": _same,
     "diagonal": _diagonal,
     "expand": _expand,
+    "flip": _flip,
     "lift_fresh_copy": _same,
     "permute": _permute,
+    "repeat": _repeat,
     "reshape": _reshape,
     "select": _select,
     "slice": _slice,

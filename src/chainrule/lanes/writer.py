@@ -35,6 +35,7 @@ class Writer:
         self.lines: list[str] = []
         self.allocations: list[str] = []
         self.functions: set[str] = set()
+        self.generators: set[str] = set()
         self.block = "entry"
         self._count = 0
 

@@ -19,7 +19,9 @@ _ONE_AT_A_TIME = threading.Lock()  # LLVM's context is one for the process
 _ENGINES: list[llvm.ExecutionEngine] = []  # they own the code, which lives as long as the process
 
 
-def compile_function(code: str, name: str, arguments: tuple[type, ...], *, passes: bool = True) -> Function:
+def compile_function(
+    code: str, name: str, arguments: tuple[type, ...], *, passes: bool = True, loops: bool = True
+) -> Function:
     """Return a function of LLVM code that returns nothing; Python's global lock is released while it runs.
 
     The same code is compiled once in a process. Nothing checks what the function does with the addresses that it is
@@ -31,16 +33,18 @@ def compile_function(code: str, name: str, arguments: tuple[type, ...], *, passe
         arguments: their types, of ctypes.
         passes: optimise the code before it becomes machine code (30 ms). Code that is already in the vectors of the
             processor does not need it.
+        loops: let the passes make vectors of loops and unroll them, too. Code whose numbers are vectors already gains
+            nothing from it, and takes twice as long.
 
     Raises:
         RuntimeError: LLVM cannot read the code or knows nothing of this processor; its own words.
     """
     with _ONE_AT_A_TIME:
-        return _compiled(code, name, arguments, passes)
+        return _compiled(code, name, arguments, passes, loops)
 
 
 @cache
-def _compiled(code: str, name: str, arguments: tuple[type, ...], passes: bool) -> Function:
+def _compiled(code: str, name: str, arguments: tuple[type, ...], passes: bool, loops: bool) -> Function:
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     module = llvm.parse_assembly(code)
@@ -49,7 +53,10 @@ def _compiled(code: str, name: str, arguments: tuple[type, ...], passes: bool) -
         cpu=llvm.get_host_cpu_name(), features=_features(), opt=_FASTEST, jit=True
     )
     if passes:
-        builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=_FASTEST))
+        options = llvm.create_pipeline_tuning_options(speed_level=_FASTEST)
+        options.loop_vectorization = options.slp_vectorization = options.loop_interleaving = loops
+        options.loop_unrolling = loops
+        builder = llvm.create_pass_builder(machine, options)
         builder.getModulePassManager().run(module, builder)
     engine = llvm.create_mcjit_compiler(module, machine)
     engine.finalize_object()
