@@ -8,6 +8,7 @@ from chainrule.formulas import NAMED_FUNCTIONS, NamedFunction
 from chainrule.ops.hinges import Exceeded, Hinge, Reached
 from chainrule.ops.steps import Ceiling, Floor, Sign, Truncated
 from chainrule.trace import Op
+from chainrule.worked.ledger import Ledger
 from chainrule.worked.refusals import without_formula
 
 _UNWRITABLE = (erfinv, loggamma, polygamma)
@@ -29,13 +30,14 @@ _WRITTEN_OUT: dict[type[NamedFunction], Callable[[Expr], Expr]] = {
 }
 
 
-def plain(op: Op, expression: Expr) -> Expr:
-    """Return a formula without the functions that only the rules know.
+def plain(op: Op, expression: Expr, ledger: Ledger) -> Expr:
+    """Return a formula without the functions that only the rules know; long numbers become constants of the ledger.
 
     Raises:
         WorkedExampleError: it has a function that cannot be written out, such as rounding to the nearest number.
     """
-    expression = expression.xreplace({number: short(float(number)) for number in expression.atoms(Float)})
+    floats = sorted(expression.atoms(Float))
+    expression = expression.xreplace({number: spoken(op, float(number), ledger) for number in floats})
     for function in sorted(expression.atoms(NamedFunction), key=str):
         if type(function) in NAMED_FUNCTIONS:
             continue
@@ -48,8 +50,14 @@ def plain(op: Op, expression: Expr) -> Expr:
     return expression
 
 
+def spoken(op: Op, number: float, ledger: Ledger) -> Expr:
+    """Return a number as people write it: 0.01 is 1/100; the symbol of a constant where it has many digits."""
+    exact = short(number)
+    return ledger.constant(number, f"a number of {op.name}") if isinstance(exact, Float) else exact
+
+
 def short(number: int | float) -> Expr:
-    """Return a number as people write it: 0.01 is 1/100; as a float where it has many digits."""
+    """Return a number as a fraction where it has few digits: 0.01 is 1/100; else as it is."""
     text = repr(float(number))
     digits = text.partition("e")[0].replace(".", "").lstrip("-0")
     return Rational(text) if len(digits) <= _DIGITS else Float(number, 17)

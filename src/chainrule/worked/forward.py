@@ -13,6 +13,7 @@ import torch
 from sympy import Expr, IndexedBase, Integer, Symbol
 
 from chainrule.ops import OpRule, Wiring, scalar_derivatives, scalar_formula
+from chainrule.ops.letters import K
 from chainrule.programs import Step, sample_name
 from chainrule.programs.layered import ACTIVATIONS
 from chainrule.programs.program import symbol_of
@@ -22,7 +23,10 @@ from chainrule.worked.calls import Call, cuts_off, data_of, is_number
 from chainrule.worked.expressions import plain
 from chainrule.worked.ledger import Ledger, index_of, placed
 from chainrule.worked.naming import Namer
+from chainrule.worked.refusals import place_of, without_formula
 
+# Letters of rules whose numbers differ from element to element and are none of the data's: what they are.
+_FIXED = {"m": "mask", "mu": "running_mean", "v": "running_var"}
 _SETTINGS = {"leaky_relu": {"negative_slope": 0.01}, "softplus": {"beta": 1.0, "threshold": 20.0}}
 
 
@@ -59,6 +63,8 @@ class Forward:
     def _write_output(self, call: Call, number: int, value: Value) -> None:
         rule = call.rule.of_output(number)
         if cuts_off(call.op) or (rule.formula is None and rule.move is None):
+            if call.op.random_state is not None:
+                self.ledger.note(f"What {place_of(call.op)} drew at random stands in the formulas as constants.")
             self.namer.enter(value)
             return
         output = data_of(self.trace, value.id)
@@ -67,7 +73,7 @@ class Forward:
         if all(self._is_constant(call, argument) for argument in wiring.places if argument != "output"):
             self.namer.enter(value)
             return
-        writer = _Writer(self, call, rule, wiring, _moving(call, rule, output, number))
+        writer = _Writer(self, call, value, rule, wiring, _moving(call, rule, output, number))
         formulas = [writer.formula(flat) for flat in range(output.numel())]
         is_cut = bool(rule.cuts) or not call.op.gradients_on
         is_moved = [
@@ -117,27 +123,50 @@ class Forward:
 class _Writer:
     """The formulas and derivatives of one output of one op."""
 
-    def __init__(self, forward: Forward, call: Call, rule: OpRule, wiring: Wiring, moving: set[str]) -> None:
-        self.call, self.rule, self.wiring = call, rule, wiring
-        self.written = rule if rule.stable is None else replace(rule, stable=None)
+    def __init__(
+        self, forward: Forward, call: Call, output: Value, rule: OpRule, wiring: Wiring, moving: set[str]
+    ) -> None:
+        self.call, self.ledger, self.arguments = call, forward.ledger, tuple(rule.slots)
         self.taken = {argument: forward.taken(call, argument) for argument in wiring.places if argument != "output"}
         self.taught = _taught(call)
+        if rule.formula is not None and _letters_of(rule.formula) & moving and call.op.random_state is None:
+            raise without_formula(call.op, "Its formula takes numbers from the data, and would be wrong for others.")
+        self.rule, self.wiring = self._with_constants(forward, output, rule, wiring)
+        self.written = self.rule if rule.stable is None else replace(self.rule, stable=None)
         self.school = {
             argument: argument in rule.school and not _letters_of(rule.school[argument]) & moving
             for argument in rule.slots
         }
 
+    def _with_constants(self, forward: Forward, output: Value, rule: OpRule, wiring: Wiring) -> tuple[OpRule, Wiring]:
+        """Return rule and wiring with the numbers that differ from element to element as constants of the program.
+
+        The mask of a dropout is one; the numbers of a running mean are others.
+        """
+        slots, places, numbers = dict(rule.slots), dict(wiring.places), dict(wiring.numbers)
+        for letter, number in wiring.numbers.items():
+            is_varied = isinstance(number, Tensor) and number.is_floating_point() and number.dim() > 0
+            if not is_varied or rule.move is not None or str(letter) not in _FIXED:
+                continue
+            assert isinstance(number, Tensor)  # noqa: S101  # asked on the line before
+            name, word = f"constant {letter}", _FIXED[str(letter)]
+            slots[name] = letter if isinstance(letter, Symbol) else letter[K]
+            places[name] = torch.arange(number.numel()).reshape(number.shape)
+            del numbers[letter]
+            self.taken[name] = forward.namer.enter_constants(self.call, output, word, number)
+        return replace(rule, slots=slots), Wiring(places, numbers, wiring.fills, wiring.outputs)
+
     def formula(self, flat: int) -> Expr:
         """Return an element's formula, as people write it."""
         if self.taught:
             return ACTIVATIONS[self.rule.name].value(self._only(flat))
-        return plain(self.call.op, scalar_formula(self.written, self.wiring, flat, self._name))
+        return plain(self.call.op, scalar_formula(self.written, self.wiring, flat, self._name), self.ledger)
 
     def stable(self, flat: int) -> Expr | None:
         """Return an element's formula in the form that does not overflow, None where the formula does not."""
         if self.rule.stable is None or self.taught:
             return None
-        return plain(self.call.op, scalar_formula(self.rule, self.wiring, flat, self._name))
+        return plain(self.call.op, scalar_formula(self.rule, self.wiring, flat, self._name), self.ledger)
 
     def partials(self, flat: int, outputs: Sequence[Symbol]) -> dict[str, Expr]:
         """Return the derivatives of an element by all symbols in its formula."""
@@ -149,14 +178,14 @@ class _Writer:
             return outputs[place] if argument == "output" else self.taken[argument][place]
 
         found: dict[str, Expr] = {}
-        for argument in self.rule.slots:
+        for argument in self.arguments:
             if argument not in self.wiring.places:
                 continue
             slopes = scalar_derivatives(self.rule, self.wiring, flat, name, argument, self.school[argument])
             for place, slope in slopes.items():
                 operand = self.taken[argument][place]
                 if isinstance(operand, Symbol):
-                    found[operand.name] = found.get(operand.name, Integer(0)) + plain(self.call.op, slope)
+                    found[operand.name] = found.get(operand.name, Integer(0)) + plain(self.call.op, slope, self.ledger)
         return found
 
     def _only(self, flat: int) -> Expr:

@@ -32,6 +32,7 @@ class Ledger:
         self.trained: set[str] = set()  # names of what depends on a parameter
         self.constant_sums: list[tuple[Expr, Expr]] = []
         self.notes: list[str] = []
+        self._constants: dict[float, Symbol] = {}
         self._barriers: dict[str, int] = {}
         self._barrier = 0
 
@@ -51,6 +52,17 @@ class Ledger:
         if kind == "parameter":
             self.trained.add(marked)
         return symbol_of(marked)
+
+    def constant(self, value: float, meaning: str) -> Symbol:
+        """Return the symbol of a number that has too many digits to stand in a formula: c1, c2, ..."""
+        if value not in self._constants:
+            self._constants[value] = self.give(f"c{len(self._constants) + 1}", "constant", value, meaning)
+        return self._constants[value]
+
+    def note(self, sentence: str) -> None:
+        """Add a note, once."""
+        if sentence not in self.notes:
+            self.notes.append(sentence)
 
     def write(
         self,
@@ -107,8 +119,12 @@ class Ledger:
 
         The computed ones stand in the order of their lines.
         """
-        used = {symbol.name for line in self.lines for symbol in line.computed.free_symbols}
-        used |= {symbol.name for line in self.lines for symbol in line.formula.free_symbols}
+        used = {
+            symbol.name
+            for line in self.lines
+            for expression in (line.formula, line.computed, *line.partials.values())
+            for symbol in expression.free_symbols
+        }
         ranks = {"input": 0, "target": 1}
         given = sorted(self.given.values(), key=lambda quantity: ranks.get(quantity.kind, 2))
         kept = [quantity for quantity in given if quantity.kind != "constant" or quantity.name in used]

@@ -72,6 +72,7 @@ class Losses:
         candidates = [loss, *(note.outputs if note is not None else ())]
         found = {value: self._squares(value) for value in candidates if value in self._makers}
         self._squared = {self._makers[value].op.id: squares for value, squares in found.items() if squares}
+        forward.namer.penalties = self._penalties([*found])
         self._absorbed = {op for squares in self._squared.values() for op in squares.absorbed}
 
     def write(self, call: Call) -> bool:
@@ -91,6 +92,24 @@ class Losses:
         else:
             return self._write_elements(call)
         return True
+
+    def _penalties(self, losses: Sequence[int]) -> frozenset[int]:
+        """Return what is added to a loss on the way to the loss of the step: the penalties."""
+        found: set[int] = set()
+        call = self._makers.get(self.loss)
+        while call is not None and call.rule.name == "add" and call.arguments.get("alpha", 1) == 1:
+            terms = [*call.values("input"), *call.values("other")]
+            found |= {self._before_idle(term) for term in terms[1:]}
+            call = self._makers.get(terms[0])
+        return frozenset(value for value in found - set(losses) if not self.trace.values[value].shape)
+
+    def _before_idle(self, value: int) -> int:
+        """Return the value that another one is, before ops that multiply it or divide it by 1."""
+        call = self._makers.get(value)
+        while call is not None and call.rule.name in ("mul", "div") and call.arguments.get("other") == 1:
+            (value,) = call.values("input")
+            call = self._makers.get(value)
+        return value
 
     # -- squares -------------------------------------------------------------------------------------------------------
 
@@ -201,8 +220,9 @@ class Losses:
                 for place, slope in scalar_derivatives(rule, wiring, flat, name, argument, False).items():
                     operand = taken[argument][place]
                     if self.ledger.is_trained(operand):
-                        partials[operand.name] = partials.get(operand.name, Integer(0)) + plain(call.op, slope)
-            formula = plain(call.op, scalar_formula(rule, wiring, flat, name))
+                        slope = plain(call.op, slope, self.ledger)
+                        partials[operand.name] = partials.get(operand.name, Integer(0)) + slope
+            formula = plain(call.op, scalar_formula(rule, wiring, flat, name), self.ledger)
             parts.append(self._part(shape, flat, formula, rule.name, partials))
         self._write_total(call, parts, Rational(1, scales[reduction]))
         return True

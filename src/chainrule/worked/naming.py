@@ -12,6 +12,7 @@ from sympy import Expr, Symbol
 
 from chainrule.ops import is_activation
 from chainrule.programs import Kind, sample_name
+from chainrule.shapes import Tensor
 from chainrule.trace import Trace, Value
 from chainrule.worked.calls import Call, data_of
 from chainrule.worked.layers import Layers, Place
@@ -39,6 +40,7 @@ class Namer:
         self._counts = {"w": 0, "b": 0}
         self._inputs = [value for value in trace.values if value.kind == "input" and value.producer is None]
         self._paths: set[str] = set()
+        self.penalties: frozenset[int] = frozenset()  # the values that are added to a loss
 
     # -- what is given -------------------------------------------------------------------------------------------------
 
@@ -112,7 +114,7 @@ class Namer:
 
     def _enter_by_path(self, value: Value, numbers: Sequence[float]) -> list[Expr]:
         kind: Kind = "parameter" if value.kind == "parameter" and value.requires_grad else "constant"
-        path = value.name.replace("#", "")
+        path = self._path(value.name)
         elements: list[Expr] = []
         for flat, number in enumerate(numbers):
             origin = placed(value.name, index_of(flat, value.shape))
@@ -174,6 +176,28 @@ class Namer:
             elements.append(self.ledger.give(name, kind, number, meanings[flat], None, origin))
         self._noted(value, elements)
 
+    def enter_constants(self, call: Call, value: Value, word: str, numbers: Tensor) -> list[Expr]:
+        """Enter numbers of an op that are no element of a tensor, such as the mask that a dropout drew.
+
+        Args:
+            call: the op.
+            value: what it makes.
+            word: what they are: "mask".
+            numbers: one for each element that it makes, or several of each.
+        """
+        place = self.layers.places.get(value.id) if self.layers is not None else None
+        if place is not None and tuple(numbers.shape) == (_count(value.shape),):
+            names = [(f"{word}_{unit}", sample) for unit, sample in self._sources(value)]
+        else:
+            path = self._path(f"{call.op.module}.{word}" if call.op.module else word)
+            while not self.ledger.is_free(placed(path, index_of(0, numbers.shape))):
+                path += "_"
+            names = [(placed(path, index_of(flat, numbers.shape)), None) for flat in range(numbers.numel())]
+        return [
+            self.ledger.give(name, "constant", number, f"{word} of {call.op.name}", sample)
+            for (name, sample), number in zip(names, numbers.reshape(-1).tolist(), strict=True)
+        ]
+
     # -- what is computed ----------------------------------------------------------------------------------------------
 
     def outputs(self, call: Call, value: Value, samples: Sequence[int | None]) -> list[tuple[str, int | None, str]]:
@@ -186,6 +210,8 @@ class Namer:
         """
         if value.id == self.loss:
             return [("E_total", None, "the loss")]
+        if value.id in self.penalties:
+            return [(self._free_name("E_penalty"), None, "what is added to the loss")]
         place = self.layers.places.get(value.id) if self.layers is not None else None
         if place is not None and len(value.shape) <= 2:
             return self._units(call, value, place)
@@ -202,39 +228,65 @@ class Namer:
         return names
 
     def _free_path(self, value: Value) -> str:
-        path = value.name.replace("#", "").replace(":", ".")
+        path = self._path(value.name)
         while path in self._paths:
             path += "_"
         self._paths.add(path)
         return path
 
+    def _path(self, name: str) -> str:
+        """Return a path that can begin a name in a formula: "2.weight" would read as a number, "Conv2d2.weight" not."""
+        path = name.replace("#", "").replace(":", ".")
+        first = path.partition(".")[0]
+        if not first.isdigit():
+            return path
+        note = self.trace.modules.get(first)
+        return f"{note.class_name if note is not None else 'value'}{path}"
+
     def _units(self, call: Call, value: Value, place: Place) -> list[tuple[str, int | None, str]]:
         assert self.layers is not None  # noqa: S101  # asked before
         names: list[tuple[str, int | None, str]] = []
-        source = next((taken for taken in call.op.inputs if taken.value in self.layers.places), None)
-        for flat in range(_count(value.shape)):
-            sample, index = self._split(value, flat)
-            if place.stage == 0 or source is None:
+        if place.stage == 0:
+            for flat in range(_count(value.shape)):
+                sample, index = self._split(value, flat)
                 unit = self.layers.unit(place.layer, index[-1])
                 names.append((unit, sample, f"net input of {unit}"))
-                continue
-            width = self.trace.values[source.value].shape[-1]
-            element = self.ledger.elements[source.value][flat // value.shape[-1] * width + flat % value.shape[-1]]
-            unit = _PREFIX.sub("", self._plain(element), count=1)
+            return names
+        for unit, sample in self._sources(value):
             name = self._activated(call, unit, sample)
             meaning = f"output of {unit}" if name.startswith("a_") else f"{call.rule.name} of {unit}"
             names.append((name, sample, meaning))
         return names
+
+    def _sources(self, value: Value) -> list[tuple[str, int | None]]:
+        """Return the unit that every element of a layer's activation is of, and its sample."""
+        assert self.layers is not None  # noqa: S101  # asked before
+        assert value.producer is not None  # noqa: S101  # it has a layer's values before it
+        taken = self.trace.ops[value.producer].inputs
+        source = next(use.value for use in taken if use.value in self.layers.places)
+        width, own = self.trace.values[source].shape[-1], value.shape[-1]
+        elements = self.ledger.elements[source]
+        return [
+            (
+                _PREFIX.sub("", self._plain(elements[flat // own * width + flat % own]), count=1),
+                self._split(value, flat)[0],
+            )
+            for flat in range(_count(value.shape))
+        ]
 
     def _activated(self, call: Call, unit: str, sample: int | None) -> str:
         word = next((short for long, short in _SHORT if long in call.rule.name), call.rule.name.replace("_", ""))
         name = f"a_{unit}" if is_activation(call.rule.name) else f"{word}_{unit}"
         if self.ledger.is_free(sample_name(name, sample)):
             return name
-        name, count = f"{word}_{unit}", 2
-        while not self.ledger.is_free(sample_name(name, sample)):
-            name, count = f"{word}{'n' * count}_{unit}", count + 1
-        return name
+        return self._free_name(f"{word}_{unit}", sample)
+
+    def _free_name(self, name: str, sample: int | None = None) -> str:
+        """Return a name that no quantity has: E_penalty, or E_penalty2."""
+        free, count = name, 2
+        while not self.ledger.is_free(sample_name(free, sample)):
+            free, count = f"{name}{count}", count + 1
+        return free
 
 
 def _flat(place: Sequence[int], shape: Sequence[int]) -> int:
