@@ -14,6 +14,7 @@ from chainrule.documents import (
     Edge,
     Entries,
     Entry,
+    Equalities,
     Equality,
     Fold,
     Formula,
@@ -53,6 +54,10 @@ EVERYTHING = Document(
             Formula("y", "y_1"), (Formula("", LONG), Formula("", r" \cdot ".join(["x_1"] * 60)), Formula("3", "3"))
         ),
         Equality(Formula("", ""), (Formula("a", r"\frac{1}{2}"), Formula("b", "b"))),
+        Equalities(
+            (Equality(Formula("y", "y"), (Formula("1", "1"),)), Equality(Formula("z", "z"), (Formula("", LONG),)))
+        ),
+        Table((Column("name"), Column("blank")), ((Formula("w5", "w_5"), Formula("_")),), is_roomy=True),
         Table((Column(HOSTILE), Column("a_h1")), ((HOSTILE, 1.5), ("_", None)), HOSTILE),
         Table(tuple(Column(f"c{n}") for n in range(30)), tuple(tuple(range(k, k + 30)) for k in range(50))),
         Table((Column("empty"),), ()),
@@ -83,9 +88,11 @@ def test_a_long_formula_is_broken_at_its_equals_signs_and_then_at_its_sums() -> 
 
 
 def test_equal_forms_are_aligned_and_long_ones_broken() -> None:
-    assert aligned("y", ["1 + 1", "2"]) == "\\begin{align*}\ny &= 1 + 1 \\\\\n&= 2\n\\end{align*}"
-    assert aligned("", ["a", "b"]) == "\\begin{align*}\n& a \\\\\n&= b\n\\end{align*}"
-    lines = aligned("y", [r" \cdot ".join(["x_1"] * 60), "3"]).splitlines()
+    assert aligned([("y", ["1 + 1", "2"])]) == "\\begin{align*}\ny &= 1 + 1 \\\\\n&= 2\n\\end{align*}"
+    assert aligned([("", ["a", "b"])]) == "\\begin{align*}\n& a \\\\\n&= b\n\\end{align*}"
+    inline = aligned([("y", ["1 + 1", "2"]), ("z", ["3"])], are_short_inline=True)
+    assert inline == "\\begin{align*}\ny &= 1 + 1 = 2 \\\\\nz &= 3\n\\end{align*}"
+    lines = aligned([("y", [r" \cdot ".join(["x_1"] * 60), "3"])]).splitlines()
     assert lines[1].startswith(r"y &= x_1 \cdot x_1")
     assert lines[2].startswith(r"&\quad \cdot x_1")
     assert lines[-2] == "&= 3"

@@ -9,6 +9,7 @@ from chainrule.programs.naming import latex_name
 from chainrule.render.mathml import UnknownLatex, mathml
 
 OPEN, CLOSE = (f'<mo stretchy="false">{sign}</mo>' for sign in "()")
+MINUS = '<mo form="prefix">−</mo>'
 GAP = '<mspace width="0.17em"></mspace>'
 
 
@@ -21,9 +22,10 @@ GAP = '<mspace width="0.17em"></mspace>'
         ("h_1^{(2)}", None),
         ("w_1 i_1", "<msub><mi>w</mi><mn>1</mn></msub>" + GAP + "<msub><mi>i</mi><mn>1</mn></msub>"),
         (r"\frac{\partial E}{\partial w_5}", None),
-        (r"0.5 \cdot (-1)", f"<mn>0.5</mn><mo>·</mo>{OPEN}<mo>−</mo><mn>1</mn>{CLOSE}"),
+        (r"0.5 \cdot (-1)", f"<mn>0.5</mn><mo>·</mo>{OPEN}{MINUS}<mn>1</mn>{CLOSE}"),
         (r"\ln(p_1)", None),
         (r"\sqrt{x}", "<msqrt><mrow><mi>x</mi></mrow></msqrt>"),
+        ("a - b = -b", f"<mi>a</mi><mo>−</mo><mi>b</mi><mo>=</mo>{MINUS}<mi>b</mi>"),
         (r"a < b", "<mi>a</mi><mo>&lt;</mo><mi>b</mi>"),
         (r"\text{if } x", "<mtext>if&#160;</mtext><mi>x</mi>"),
     ],

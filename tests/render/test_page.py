@@ -12,6 +12,7 @@ from chainrule.documents import (
     Document,
     Entries,
     Entry,
+    Equalities,
     Equality,
     Fold,
     Formula,
@@ -182,8 +183,18 @@ def test_equal_forms_stand_under_each_other() -> None:
         f'<mtable class="equality">{rows}</mtable></math></div>'
         f"<details><summary>LaTeX</summary><pre>{latex}</pre></details></div>"
     )
+    inline = body_of(Equalities((Equality(Formula("y", "y"), (Formula("1", "1"), Formula("2", "2"))),)))
+    assert "<mtd><mn>1</mn><mo>=</mo><mn>2</mn></mtd>" in inline
     alone = body_of(Equality(Formula("", ""), (Formula("a", "a"), Formula("b", "b"))))
     assert "<mtr><mtd></mtd><mtd></mtd><mtd><mi>a</mi></mtd></mtr>" in alone
+
+
+def test_a_formula_in_a_table_is_set() -> None:
+    page = body_of(
+        Table((Column("name"), Column("is")), ((Formula("w1", "w_1"), Formula("a<b", r"\\unknown")),), is_roomy=True)
+    )
+    assert '<div class="table roomy" tabindex="0"' in page
+    assert '<th scope="row"><math><msub><mi>w</mi><mn>1</mn></msub></math></th><td>a&lt;b</td>' in page
 
 
 def test_tables_print_numbers_by_column_and_name_their_rows() -> None:

@@ -1,5 +1,6 @@
 """`chainrule explain`: the worked example of a step, and the derivation of one gradient of it."""
 
+import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -133,10 +134,8 @@ def show(sheet: Sheet, document: Any, data: Any) -> None:
 
 def _rendered(document: Document, chosen: Format) -> str:
     if chosen == "text":
-        console = Console(
-            highlight=False, width=_PLAIN_WIDTH, force_terminal=False, color_system=None, record=True, quiet=True
-        )
-        print_document(document, console)
-        return console.export_text()
+        text = io.StringIO()
+        print_document(document, Console(file=text, width=_PLAIN_WIDTH, highlight=False, color_system=None))
+        return text.getvalue()
     module, function = _RENDERERS[chosen]
     return str(getattr(import_module(module), function)(document))

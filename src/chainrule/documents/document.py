@@ -9,8 +9,6 @@ import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Cell = str | int | float | bool | None
-
 
 @dataclass(frozen=True, slots=True)
 class Heading:
@@ -39,6 +37,9 @@ class Formula:
     latex: str = ""
 
 
+Cell = str | int | float | bool | Formula | None
+
+
 @dataclass(frozen=True, slots=True)
 class Equality:
     """What something is equal to, form after form, one under another: left = forms[0] = forms[1] = ...
@@ -51,6 +52,13 @@ class Equality:
 
 
 @dataclass(frozen=True, slots=True)
+class Equalities:
+    """Several equalities, aligned with each other; each on one line where there is room for it."""
+
+    equalities: tuple[Equality, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Column:
     """A column of a table: its header, and how its numbers are printed (a format specification such as '.6g')."""
 
@@ -60,11 +68,15 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table. Rows hold numbers as numbers, so that every renderer prints them its own way."""
+    """A table. Rows hold numbers as numbers, so that every renderer prints them its own way.
+
+    `is_roomy` leaves room in its rows to write by hand.
+    """
 
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
     caption: str = ""
+    is_roomy: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +256,19 @@ class Fold:
 
 
 Block = (
-    Heading | Prose | Formula | Equality | Table | Chart | Matrix | NetworkDrawing | Graph | Entries | Callout | Fold
+    Heading
+    | Prose
+    | Formula
+    | Equality
+    | Equalities
+    | Table
+    | Chart
+    | Matrix
+    | NetworkDrawing
+    | Graph
+    | Entries
+    | Callout
+    | Fold
 )
 
 

@@ -231,7 +231,8 @@ def digits_to_retype(
         expressions: the formulas.
         results: what each of them should give.
         numbers: of every quantity in them.
-        digits: of the results; at least as many are returned, and 17 at most.
+        digits: of the results. As many are returned, or more up to 17 where the results need them; as many too where
+            no number of digits gives the results, because they were rounded when they were computed.
     """
     tried = range(digits, max(digits, _DOUBLE) + 1)
     names = sorted({symbol.name for expression in expressions for symbol in expression.free_symbols})
@@ -241,7 +242,18 @@ def digits_to_retype(
         wanted = f"{result + 0.0:.{digits}g}"  # −0 is 0
         values = np.broadcast_to(values, fits.shape)
         fits &= np.array([f"{value + 0.0:.{digits}g}" == wanted for value in values.tolist()])
-    return tried[int(np.argmax(fits))] if fits.any() else tried[-1]
+    return tried[int(np.argmax(fits))] if fits.any() else digits
+
+
+def is_exact(program: Program) -> bool:
+    """Return whether a program's numbers follow from each other in float64, to a relative 1e-9.
+
+    Those of a step that was recorded in float32 do not.
+    """
+    numbers = {name: quantity.value for name, quantity in program.quantities.items()}
+    values = evaluate([line.computed for line in program.assignments], numbers)
+    recorded = [numbers[line.name] for line in program.assignments]
+    return bool(np.allclose([float(value) for value in values], recorded, rtol=1e-9, atol=1e-12, equal_nan=True))
 
 
 def _reason(program: Program, name: str) -> str:
@@ -316,11 +328,13 @@ class _Reader:
         return DerivedFactor(equation, self._sources(direct), adjoint)
 
     def _sources(self, terms: Sequence[Term]) -> tuple[Equation, ...]:
-        """Return the lines of the loss that direct terms are derivatives of; a sum of parts says nothing new."""
+        """Return the lines of the loss that direct terms are derivatives of, without the total."""
         lines: dict[str, Assignment] = {}
         for term in terms:
             above = [line for line in self.program.in_step("loss") if line.partials.get(term.through, 0) not in (0, 1)]
             lines |= {line.name: line for line in (self.program.by_name[term.through], *above)}
+        if len(lines) > 1:
+            lines.pop(self.program.loss, None)
         return tuple(self._equation(line) for line in lines.values())
 
     def _product(self, term: Term, below: str) -> Product:

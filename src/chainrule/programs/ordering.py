@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from sympy import Expr, Pow, Symbol
 
 from chainrule.programs.naming import plain_digits
 
-_SETTINGS = re.compile(r"[ημτλαε]|β\d*|t")
+_SETTINGS = re.compile(r"([ημτλαε]|β\d*)(_\d+)?|t")  # η_2: of the second group
 _STATE = re.compile(r"[umv]_.*|[mv]hat_.*")
 _BIAS = re.compile(r"b\d*(_\d+)?")
 
@@ -53,6 +54,7 @@ def _factor_rank(factor: Expr) -> int:
     return 3 if base.name.startswith("∂") else 4 if base.name[0] in "wb" else 5
 
 
+@lru_cache(maxsize=8192)
 def _key(expression: Expr) -> tuple[list[str], str]:
     return sorted(_natural(symbol.name) for symbol in expression.free_symbols), _natural(str(expression))
 

@@ -10,9 +10,11 @@ from typing import assert_never
 from chainrule.documents import (
     Block,
     Callout,
+    Cell,
     Chart,
     Document,
     Entries,
+    Equalities,
     Equality,
     Fold,
     Formula,
@@ -54,8 +56,10 @@ def document_latex(document: Document) -> str:
 
 
 def _blocks(blocks: Sequence[Block]) -> Iterator[str]:
-    for block in blocks:
+    for block, following in zip(blocks, [*blocks[1:], None], strict=True):
         yield from _block(block)
+        if isinstance(block, Prose) and isinstance(following, Table | Equality | Equalities):
+            yield r"\nopagebreak"
 
 
 def _block(block: Block) -> Iterator[str]:
@@ -69,7 +73,10 @@ def _block(block: Block) -> Iterator[str]:
         case Formula():
             yield display(block.latex) if block.latex else rf"\begin{{quote}}{latex_text(block.text)}\end{{quote}}"
         case Equality():
-            yield aligned(block.left.latex, [form.latex for form in block.forms])
+            yield aligned([(block.left.latex, [form.latex for form in block.forms])])
+        case Equalities():
+            rows = [(each.left.latex, [form.latex for form in each.forms]) for each in block.equalities]
+            yield aligned(rows, are_short_inline=True)
         case Table():
             yield from _table(block)
         case NetworkDrawing():
@@ -96,6 +103,12 @@ def _caption(caption: str) -> Iterator[str]:
 def _table(table: Table) -> Iterator[str]:
     yield from _caption(table.caption)
     rows = [print_row(table, row) for row in table.rows]
+    shown = [
+        [_cell(cell, text) for cell, text in zip(*pair, strict=True)] for pair in zip(table.rows, rows, strict=True)
+    ]
+    is_tall = any(r"\frac" in cell for row in shown for cell in row)
+    stretch = 1.9 if table.is_roomy else 1.6 if is_tall else 1
+    height = rf"\renewcommand{{\arraystretch}}{{{stretch}}}" if stretch > 1 else ""
     headers = [column.header for column in table.columns]
     widths = [max(map(len, [header, *column])) + 3 for header, *column in zip(headers, *rows, strict=True)]
     for columns in _side_by_side(widths):
@@ -104,9 +117,13 @@ def _table(table: Table) -> Iterator[str]:
         size = next((size for widest, size in _SIZES if width <= widest), r"\tiny")
         for first in range(0, max(len(rows), 1), _ROWS):
             lines = [" & ".join(rf"\textbf{{{latex_text(headers[column])}}}" for column in columns)]
-            lines += [" & ".join(latex_text(row[column]) for column in columns) for row in rows[first : first + _ROWS]]
+            lines += [" & ".join(row[column] for column in columns) for row in shown[first : first + _ROWS]]
             body = " \\\\\n".join([lines[0] + r" \\ \hline", *lines[1:]]).replace(r"\hline \\", r"\hline")
-            yield f"{{{size}\n\\begin{{tabular}}{{{alignment}}}\n{body}\n\\end{{tabular}}\\par}}"
+            yield f"{{{size}{height}\n\\begin{{tabular}}{{{alignment}}}\n{body}\n\\end{{tabular}}\\par}}"
+
+
+def _cell(cell: Cell, text: str) -> str:
+    return f"${cell.latex}$" if isinstance(cell, Formula) and cell.latex else latex_text(text)
 
 
 def _side_by_side(widths: Sequence[int]) -> list[list[int]]:

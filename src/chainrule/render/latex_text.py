@@ -88,21 +88,29 @@ def display(latex: str) -> str:
     return f"\\begin{{align*}}\n{joined}\n\\end{{align*}}"
 
 
-def aligned(left: str, forms: Sequence[str]) -> str:
-    r"""Return what something is equal to, form under form; long ones are broken at "+" and "−", then at \cdot.
+def aligned(rows: Sequence[tuple[str, Sequence[str]]], *, are_short_inline: bool = False) -> str:
+    r"""Return what things are equal to, form under form; long ones are broken at "+" and "−", then at \cdot.
 
     Args:
-        left: what is equal to all of the forms; where it is empty, the first form takes its place.
-        forms: without "=".
+        rows: what is equal to all of the forms, and the forms, without "="; where the left side is empty, the first
+            form takes its place.
+        are_short_inline: whether the forms stand on one line where they fit.
     """
-    lines = [f"{left} " if left else "& "]
-    room = max(_WIDEST - min(_width(left), _WIDEST // 2), _WIDEST // 2)
-    for place, form in enumerate(forms):
-        parts = [part for sum_ in _broken(form, room) for part in _broken(sum_, room, (r"\cdot",))]
-        sign = "&= " if left or place else ""
-        lines[-1] += sign + parts[0]
-        lines += [*(f"&\\quad {part}" for part in parts[1:]), ""]
-    return "\\begin{align*}\n" + " \\\\\n".join(lines[:-1]) + "\n\\end{align*}"
+    lines: list[str] = []
+    widest = max((min(_width(left), _WIDEST // 2) for left, _ in rows), default=0)
+    for left, forms in rows:
+        whole = " = ".join(forms)
+        if are_short_inline and left and widest + _width(whole) <= _WIDEST:
+            lines.append(f"{left} &= {whole}")
+            continue
+        start = f"{left} " if left else "& "
+        for place, form in enumerate(forms):
+            room = max(_WIDEST - widest, _WIDEST // 2)
+            parts = [part for sum_ in _broken(form, room) for part in _broken(sum_, room, (r"\cdot",))]
+            lines.append(start + ("&= " if left or place else "") + parts[0])
+            lines += [f"&\\quad {part}" for part in parts[1:]]
+            start = ""
+    return "\\begin{align*}\n" + " \\\\\n".join(lines) + "\n\\end{align*}"
 
 
 def _broken(formula: str, room: int, signs: tuple[str, ...] = ("+", "-")) -> list[str]:

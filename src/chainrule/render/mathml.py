@@ -73,6 +73,8 @@ class _Reader:
         ends_with_operand = False
         while (piece := self._peek()) and piece not in ends:
             shown, is_operand = self._scripted()
+            if piece == "-" and not ends_with_operand:
+                shown = shown.replace("<mo>", '<mo form="prefix">', 1)  # −1 and not 2 − 1
             if ends_with_operand and is_operand and not self.depth:
                 parts.append(_GAP)
             parts.append(shown)

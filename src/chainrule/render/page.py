@@ -18,6 +18,7 @@ from chainrule.documents import (
     Document,
     Entries,
     Entry,
+    Equalities,
     Equality,
     Fold,
     Formula,
@@ -37,6 +38,7 @@ from chainrule.render.plain_text import CALLOUT_WORDS, is_number_column, print_r
 
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 _FEWEST_CONTENTS: Final = 2
+_LONGEST_INLINE: Final = 90  # characters of equal forms on one line
 # A picture is shown at its own size where there is room, and at 0.62 of it at least: below that, texts are too small
 # to read, and its box scrolls instead.
 _SMALLEST_SHARE: Final = 0.62
@@ -138,7 +140,9 @@ def _block(block: Block, identifier: str = "") -> str:
         case Formula():
             return _formula(block)
         case Equality():
-            return _equality(block)
+            return _equalities((block,), 0)
+        case Equalities():
+            return _equalities(block.equalities, _LONGEST_INLINE)
         case Table():
             return _table(block)
         case Chart() | Matrix() | NetworkDrawing():
@@ -181,22 +185,26 @@ def _set_formula(latex: str, text: str) -> str:
     return f'<div class="set" tabindex="0"><math display="block">{inside}</math></div>'
 
 
-def _equality(equality: Equality) -> str:
-    left, forms = equality.left, equality.forms
-    signs = ["" if not left.text and place == 0 else "=" for place in range(len(forms))]
-    lefts = [left.latex, *[""] * (len(forms) - 1)]
-    latex = " \\\\ ".join(
-        f"{side} & {sign} {form.latex}".strip() for side, sign, form in zip(lefts, signs, forms, strict=True)
-    )
-    source = rf"\begin{{aligned}} {latex} \end{{aligned}}"
+def _equalities(equalities: tuple[Equality, ...], longest_inline: int) -> str:
+    """Draw equalities; the forms of one stand on one line where its text is at most so long."""
+    rows: list[tuple[str, str, str]] = []  # left side, sign, right side
+    for equality in equalities:
+        left, forms = equality.left, equality.forms
+        if left.text and sum(len(form.text) + 3 for form in forms) <= longest_inline:
+            rows.append((left.latex, "=", " = ".join(form.latex for form in forms)))
+            continue
+        signs = ["" if not left.text and place == 0 else "=" for place in range(len(forms))]
+        lefts = [left.latex, *[""] * (len(forms) - 1)]
+        rows += [(side, sign, form.latex) for side, sign, form in zip(lefts, signs, forms, strict=True)]
+    aligned = r" \\ ".join(f"{left} & {sign} {right}".strip() for left, sign, right in rows)
+    source = rf"\begin{{aligned}} {aligned} \end{{aligned}}"
     try:
-        rows = [
-            f"<mtr><mtd>{mathml(side)}</mtd><mtd>{mathml(sign)}</mtd><mtd>{mathml(form.latex)}</mtd></mtr>"
-            for side, sign, form in zip(lefts, signs, forms, strict=True)
-        ]
+        drawn = "".join(f"<mtr>{''.join(f'<mtd>{mathml(cell)}</mtd>' for cell in row)}</mtr>" for row in rows)
     except UnknownLatex:
-        return _formula_box(f'<pre tabindex="0">{_text(chr(10).join(equality_lines(equality, 90)))}</pre>', source)
-    table = f'<mtable class="equality">{"".join(rows)}</mtable>'
+        lines = [line for equality in equalities for line in equality_lines(equality, _LONGEST_INLINE)]
+        text = "\n".join(lines)
+        return _formula_box(f'<pre tabindex="0">{_text(text)}</pre>', source)
+    table = f'<mtable class="equality">{drawn}</mtable>'
     return _formula_box(f'<div class="set" tabindex="0"><math display="block">{table}</math></div>', source)
 
 
@@ -232,18 +240,30 @@ def _table(table: Table) -> str:
     caption = f"<figcaption>{_text(table.caption)}</figcaption>" if table.caption else ""
     name = _text(printable_line(table.caption or "Table"))
     # The box scrolls, so it must be reachable with the keyboard and needs a name of its own.
+    kind = "table roomy" if table.is_roomy else "table"
     return (
-        f'<figure><div class="table" tabindex="0" role="region" aria-label="{name}">\n<table>\n'
+        f'<figure><div class="{kind}" tabindex="0" role="region" aria-label="{name}">\n<table>\n'
         f"{head}<tbody>\n{body}\n</tbody>\n</table>{empty}</div>{caption}</figure>"
     )
 
 
 def _row(table: Table, row: tuple[Cell, ...], classes: list[str]) -> str:
+    texts = [_cell(cell, text) for cell, text in zip(row, print_row(table, row), strict=True)]
     cells = [
-        f'<th scope="row"{kind}>{escape(text)}</th>' if index == 0 else f"<td{kind}>{escape(text)}</td>"
-        for index, (text, kind) in enumerate(zip(print_row(table, row), classes, strict=True))
+        f'<th scope="row"{kind}>{text}</th>' if index == 0 else f"<td{kind}>{text}</td>"
+        for index, (text, kind) in enumerate(zip(texts, classes, strict=True))
     ]
     return f"<tr>{''.join(cells)}</tr>"
+
+
+def _cell(cell: Cell, text: str) -> str:
+    """Return a cell of a table: a formula as the browser sets it, anything else as text."""
+    if isinstance(cell, Formula) and cell.latex:
+        try:
+            return f"<math>{mathml(cell.latex)}</math>"
+        except UnknownLatex:
+            return escape(text)
+    return escape(text)
 
 
 def _figure(picture: Picture) -> str:

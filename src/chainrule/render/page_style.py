@@ -44,6 +44,9 @@ nav li { padding: .15rem 0; break-inside: avoid; }
 .formula pre { margin: 0; font: .95rem/1.6 var(--mono); overflow-x: auto; overflow-wrap: normal; }
 .formula .set { overflow-x: auto; overflow-y: hidden; overflow-wrap: normal; padding: .15rem 0; }
 .formula math { width: fit-content; min-width: max-content; margin: 0; font-size: 1.1rem; }
+.formula mtable.equality { math-style: normal; }
+.table math { font-size: 1.08em; math-style: compact; }
+.roomy td, .roomy th { padding-top: .7rem; padding-bottom: .7rem; }
 .formula mtable.equality mtd { padding: .3rem .25rem; text-align: left; }
 .formula mtable.equality mtd:first-child { text-align: right; }
 .formula mtable.cases mtd { text-align: left; padding: .1rem .4rem; }

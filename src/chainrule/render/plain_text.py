@@ -7,7 +7,7 @@ forbids, and marks that turn the reading direction around. Renderers pass every 
 import re
 from collections.abc import Sequence
 
-from chainrule.documents import Cell, Table
+from chainrule.documents import Cell, Formula, Table
 
 CALLOUT_WORDS: dict[str, str] = {"good": "Good", "note": "Note", "warning": "Warning", "error": "Error"}
 
@@ -38,6 +38,8 @@ def print_cell(cell: Cell, number_format: str) -> str:
     """
     if cell is None:
         return ""
+    if isinstance(cell, Formula):
+        return printable(cell.text)
     if isinstance(cell, bool):
         return "yes" if cell else "no"
     if isinstance(cell, str):

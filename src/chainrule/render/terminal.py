@@ -27,6 +27,7 @@ from chainrule.documents import (
     Edge,
     Entries,
     Entry,
+    Equalities,
     Equality,
     Fold,
     Formula,
@@ -39,7 +40,7 @@ from chainrule.documents import (
     Table,
 )
 from chainrule.render.curves import Curve, curves_of, remarks_on
-from chainrule.render.equality_text import equality_lines
+from chainrule.render.equality_text import equalities_lines, equality_lines
 from chainrule.render.network_layout import LABELLED_EDGES_AT_MOST, Gap, cut_layer
 from chainrule.render.plain_text import CALLOUT_WORDS, is_number_column, print_row, printable, printable_line
 from chainrule.render.text_plot import plot_chart
@@ -154,8 +155,10 @@ def _block(block: Block, paper: _Paper) -> Iterator[RenderableType]:
             yield paper.text(block.text)
         case Formula():
             yield Padding(paper.text(block.text), (0, 0, 0, 4), expand=False)
-        case Equality():
-            yield Padding(paper.text("\n".join(equality_lines(block, paper.width - 4))), (0, 0, 0, 4), expand=False)
+        case Equality() | Equalities():
+            width = paper.width - 4
+            lines = equality_lines(block, width) if isinstance(block, Equality) else equalities_lines(block, width)
+            yield Padding(paper.text("\n".join(lines)), (0, 0, 0, 4), expand=False)
         case Table():
             yield from _table(block, paper)
         case Chart():

@@ -5,10 +5,10 @@ from math import fsum
 
 from sympy import tanh
 
-from chainrule.documents import Block, Cell, Column, Document, Equality, Formula, Heading, Prose, Table
+from chainrule.documents import Block, Cell, Column, Document, Equalities, Equality, Formula, Heading, Prose, Table
 from chainrule.formulas import Sigmoid
 from chainrule.programs import Program, program_text
-from chainrule.programs.derivation import Adjoint, Derivation, DerivedFactor, DerivedPath, Equation, Use
+from chainrule.programs.derivation import Adjoint, Derivation, DerivedFactor, DerivedPath, Equation, Use, is_exact
 from chainrule.programs.program import symbol_of
 from chainrule.reports.printed import Printer, counted, formula, full, named, number, product, total
 
@@ -31,12 +31,17 @@ def derivation_document(program: Program, derivation: Derivation, digits: int = 
     """
     writer = _Writer(program, derivation, digits, 2)
     title = f"{derivation.name} = {full(derivation.gradient)}"
-    return Document(title, (*writer.blocks(), *writer.update(), digits_note(digits, derivation)))
+    return Document(title, (*writer.blocks(), *writer.update(), digits_note(program, digits, derivation)))
 
 
-def digits_note(digits: int, derivation: Derivation | None = None) -> Prose:
+def digits_note(program: Program, digits: int, derivation: Derivation | None = None) -> Prose:
     """Return what a reader must know of the digits that are shown."""
     whole = f" In full: {derivation.name} = {full(derivation.gradient)}." if derivation else ""
+    if not is_exact(program):
+        return Prose(
+            f"Results are shown with {digits} digits. The step was computed in a lower precision than float64, so "
+            f"the last digits may come out otherwise when the numbers are typed in again.{whole}"
+        )
     return Prose(
         f"Results are shown with {digits} digits. The numbers in a formula have as many, or more where the result "
         f"needs them: typed in again, they give it.{whole}"
@@ -104,9 +109,9 @@ class _Writer:
     def _factors(self, factors: Sequence[DerivedFactor]) -> Table:
         rows: list[tuple[Cell, ...]] = [
             (
-                factor.equation.name,
-                program_text(factor.equation.formula),
-                number(factor.equation.value, self.digits).text,
+                named(factor.equation.name),
+                formula(factor.equation.formula),
+                number(factor.equation.value, self.digits),
                 self._source(factor),
             )
             for factor in factors
@@ -207,7 +212,7 @@ class _Writer:
             "the inputs and computes every adjoint once:"
         )
         above = [adjoint.equation for adjoint in self._above(head)]
-        yield from map(self.printer.line, above[:_MOST_ADJOINTS])
+        yield Equalities(tuple(map(self.printer.line, above[:_MOST_ADJOINTS])))
         if len(above) > _MOST_ADJOINTS:
             yield Prose(f"{counted(len(above) - _MOST_ADJOINTS, 'other adjoint')} in the same way.".capitalize())
         yield self._sum(head)
@@ -244,18 +249,18 @@ class _Writer:
         shown = derivation.adjoint.products[:_MOST_ROWS]
         rows: list[tuple[Cell, ...]] = [
             (
-                f"{each.upstream.name} · {each.partial.name}",
-                number(each.upstream.value, self.digits).text,
-                number(each.partial.value, self.digits).text,
-                number(each.upstream.value * each.partial.value, self.digits).text,
+                product([named(each.upstream.name), named(each.partial.name)]),
+                number(each.upstream.value, self.digits),
+                number(each.partial.value, self.digits),
+                number(each.upstream.value * each.partial.value, self.digits),
             )
             for each in shown
         ]
         if len(derivation.adjoint.products) > len(shown):
             hidden = derivation.adjoint.products[_MOST_ROWS:]
             rest = fsum(each.upstream.value * each.partial.value for each in hidden)
-            rows.append((f"{counted(len(hidden), 'other')}, added up", "", "", number(rest, self.digits).text))
-        rows.append(("sum", "", "", number(derivation.gradient, self.digits).text))
+            rows.append((f"{counted(len(hidden), 'other')}, added up", "", "", number(rest, self.digits)))
+        rows.append(("sum", "", "", number(derivation.gradient, self.digits)))
         return Table((Column("share of a sample"), Column("∂E/∂y"), Column("∂y/∂x"), Column("product")), tuple(rows))
 
     def update(self) -> Iterator[Block]:
@@ -263,7 +268,7 @@ class _Writer:
         if not self.derivation.update:
             return
         yield Heading("The update", self.level)
-        yield from map(self.printer.line, self.derivation.update)
+        yield Equalities(tuple(map(self.printer.line, self.derivation.update)))
 
 
 def _cut(parts: Sequence[Formula]) -> Formula:

@@ -14,12 +14,12 @@ from chainrule.programs.naming import derivative_name, next_name
 from chainrule.programs.program import Step
 from chainrule.reports.derivation import DIGITS
 from chainrule.reports.derivation_data import quantity_dicts
-from chainrule.reports.printed import number
+from chainrule.reports.printed import formula, named, number
 from chainrule.reports.program_network import network_of
 from chainrule.reports.worked_example import GIVEN, given_table
 
 _MOST_TASKS: Final = 200
-_BLANK: Final = "_" * 16
+_BLANK: Final = "_" * 14
 _PARTS: Final[tuple[tuple[Step, str, str], ...]] = (
     ("forward", "Forward", "Compute what every unit takes and what it gives."),
     ("loss", "Loss", "Compute the loss, part by part."),
@@ -121,15 +121,17 @@ def _sheet(program: Program, tasks: dict[Step, list[_Task]]) -> Iterator[Block]:
             yield Heading(heading)
             yield Prose(instruction)
             rows: tuple[tuple[Cell, ...], ...] = tuple(
-                (str(task.number), task.line.name, _BLANK * 2, _BLANK) for task in tasks[step]
+                (str(task.number), named(task.line.name), _BLANK * 2, _BLANK) for task in tasks[step]
             )
-            yield Table((Column("no."), Column("compute"), Column("your formula"), Column("your number")), rows)
+            yield Table(
+                (Column("no."), Column("compute"), Column("your formula"), Column("your number")), rows, is_roomy=True
+            )
 
 
 def _key(program: Program, name: str | None, tasks: dict[Step, list[_Task]], digits: int) -> Iterator[Block]:
     yield Heading("Key", starts_page=True)
     rows: list[tuple[Cell, ...]] = [
-        (str(task.number), task.line.name, program_text(task.line.formula), number(task.value, digits).text)
+        (str(task.number), named(task.line.name), formula(task.line.formula), number(task.value, digits))
         for part in tasks.values()
         for task in part
     ]

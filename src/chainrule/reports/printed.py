@@ -34,8 +34,15 @@ def product(parts: Sequence[Formula]) -> Formula:
 
 
 def total(parts: Sequence[Formula]) -> Formula:
-    """Return the sum of formulas that bind more tightly than sums."""
-    return Formula(" + ".join(part.text for part in parts), " + ".join(part.latex for part in parts))
+    """Return the sum of formulas that bind more tightly than sums; a term that begins with a minus is taken away."""
+    return Formula(_sum([part.text for part in parts], "−"), _sum([part.latex for part in parts], "-"))
+
+
+def _sum(parts: Sequence[str], minus: str) -> str:
+    shown = parts[0]
+    for part in parts[1:]:
+        shown += f" {minus} {part[1:]}" if part.startswith(minus) else f" + {part}"
+    return shown
 
 
 def full(value: float) -> str:

@@ -2,17 +2,17 @@
 
 from collections.abc import Iterator
 
-from chainrule.documents import Block, Cell, Column, Document, Fold, Heading, Prose, Table
-from chainrule.programs import Assignment, Program, program_text
+from chainrule.documents import Block, Cell, Column, Document, Equalities, Fold, Formula, Heading, Prose, Table
+from chainrule.programs import Assignment, Program
 from chainrule.programs.derivation import Equation, derive
 from chainrule.programs.evaluating import loss_after
 from chainrule.programs.program import Kind, Step
 from chainrule.reports.derivation import DIGITS, derivation_blocks, digits_note
-from chainrule.reports.printed import Printer, counted, full, number
+from chainrule.reports.printed import Printer, counted, formula, full, named, number
 from chainrule.reports.program_network import network_of
 
 GIVEN: tuple[Kind, ...] = ("input", "target", "parameter", "constant", "setting", "state")
-_MOST_EQUALITIES = 40  # lines of a step that are written one under another; more stand in a table
+_MOST_EQUALITIES = 80  # lines of a step that are written one under another; more stand in a table
 _MOST_DERIVATIONS = 60
 
 
@@ -29,7 +29,8 @@ def worked_example_document(program: Program, digits: int = DIGITS) -> Document:
 def given_table(program: Program) -> Table:
     """Return everything that a step begins with."""
     rows: list[tuple[Cell, ...]] = [
-        (each.name, full(each.value).removesuffix(".0"), each.meaning) for each in program.of_kind(*GIVEN)
+        (named(each.name), Formula(full(each.value).removesuffix(".0")), each.meaning)
+        for each in program.of_kind(*GIVEN)
     ]
     return Table((Column("name"), Column("number"), Column("is")), tuple(rows))
 
@@ -60,15 +61,15 @@ class _Writer:
             yield Heading("Update")
             yield from self._lines("update")
             yield from self._after()
-        yield digits_note(self.digits)
+        yield digits_note(self.program, self.digits)
 
     def _lines(self, step: Step) -> Iterator[Block]:
         lines = [self._equation(line) for line in self.program.in_step(step)]
         if len(lines) <= _MOST_EQUALITIES:
-            yield from map(self.printer.line, lines)
+            yield Equalities(tuple(map(self.printer.line, lines)))
             return
         rows: list[tuple[Cell, ...]] = [
-            (line.name, program_text(line.formula), number(line.value, self.digits).text) for line in lines
+            (named(line.name), formula(line.formula), number(line.value, self.digits)) for line in lines
         ]
         yield Table((Column("name"), Column("formula"), Column("number")), tuple(rows))
 
