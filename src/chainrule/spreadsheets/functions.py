@@ -258,6 +258,13 @@ def as_grid(value: Result) -> Grid:
     return value if isinstance(value, Grid) else Grid([[value]])
 
 
+def _single(value: Result) -> Scalar:
+    """Return the value of an argument that is one cell."""
+    if not isinstance(value, Grid):
+        return value
+    return value.rows[0][0] if value.shape == (1, 1) else fail(VALUE)
+
+
 def _pairs(first: Result, second: Result) -> Iterator[tuple[float, float]]:
     left, right = as_grid(first), as_grid(second)
     if left.shape[0] * left.shape[1] != right.shape[0] * right.shape[1]:
@@ -318,9 +325,7 @@ def _transposed(value: Result) -> Grid:
 def _indexed(cells: Result, row: Result, column: Result = None) -> Result:
     grid = as_grid(cells)
     rows, columns = grid.shape
-    if isinstance(row, Grid) or isinstance(column, Grid):
-        fail(VALUE)
-    first, second = int(number_of(row)), int(number_of(column))
+    first, second = int(number_of(_single(row))), int(number_of(_single(column)))
     if column is None and rows == 1:
         first, second = 1, first
     elif column is None and columns == 1:
@@ -334,15 +339,15 @@ def _indexed(cells: Result, row: Result, column: Result = None) -> Result:
 
 
 def _matched(wanted: Result, cells: Result, kind: Result = 1.0) -> float:
-    if isinstance(wanted, Grid) or isinstance(kind, Grid):
-        fail(VALUE)
+    value_wanted, direction = _single(wanted), number_of(_single(kind))
+    if isinstance(value_wanted, ErrorValue):
+        raise Failure(value_wanted)
     values = list(as_grid(cells).values())
-    direction = number_of(kind)
     best = 0
     for place, value in enumerate(values, start=1):
-        if value is None or isinstance(value, ErrorValue) or type(value) is not type(wanted):
+        if value is None or isinstance(value, ErrorValue) or type(value) is not type(value_wanted):
             continue
-        order = compared(value, wanted)
+        order = compared(value, value_wanted)
         if direction == 0 and order == 0:
             return float(place)
         if direction != 0 and order * direction <= 0:

@@ -26,7 +26,7 @@ from chainrule.spreadsheets.nodes import (
 )
 from chainrule.spreadsheets.tokens import FormulaError, Token, formula_tokens, refused
 
-DEEPEST_NESTING = 100  # brackets, calls, signs and right operands within each other
+DEEPEST_NESTING = 64  # brackets, calls, signs and right operands within each other
 DEEPEST_TREE = 150  # operators above one another: beyond, SUM is the better way to write a sum
 
 _STRENGTH = {"=": 1, "<>": 1, "<": 1, ">": 1, "<=": 1, ">=": 1, "&": 2, "+": 3, "-": 3, "*": 4, "/": 4, "^": 5}
@@ -86,33 +86,26 @@ class _Parser:
         return self.refused(token, f"there is no operator before {token.text}", "+ - * / ^ & or a comparison")
 
     def expression(self, strength: int) -> tuple[Node, int]:
+        self.nesting += 1
+        if self.nesting > DEEPEST_NESTING:
+            raise self.refused(
+                self.token, f"it is nested more than {DEEPEST_NESTING} deep", "shorter steps in several cells"
+            )
         left, height = self.operand()
-        while True:
+        while self.token.kind == "sign":
             token = self.token
-            if token.kind != "sign":
-                return left, height
-            if token.text == "%":
-                if strength > _PERCENT:
-                    return left, height
+            if token.text == "%" and strength <= _PERCENT:
                 self.place += 1
                 left, height = Unary("%", left), self.checked(height + 1, token)
                 continue
             own = _STRENGTH.get(token.text, 0)
             if own <= strength:
-                return left, height
+                break
             self.place += 1
-            right, other = self.nested(own, token)
+            right, other = self.expression(own)
             left, height = Binary(token.text, left, right), self.checked(max(height, other) + 1, token)
-
-    def nested(self, strength: int, token: Token) -> tuple[Node, int]:
-        self.nesting += 1
-        if self.nesting > DEEPEST_NESTING:
-            raise self.refused(
-                token, f"it is nested more than {DEEPEST_NESTING} deep", "shorter steps in several cells"
-            )
-        result = self.expression(strength)
         self.nesting -= 1
-        return result
+        return left, height
 
     def checked(self, height: int, token: Token) -> int:
         if height > DEEPEST_TREE:
@@ -134,10 +127,10 @@ class _Parser:
             case "name":
                 return self.name(token), 1
             case "sign" if token.text in "+-":
-                operand, height = self.nested(_SIGN, token)
+                operand, height = self.expression(_SIGN)
                 return Unary(token.text, operand), self.checked(height + 1, token)
             case "sign" if token.text == "(":
-                inner, height = self.nested(0, token)
+                inner, height = self.expression(0)
                 self.closing(")")
                 return inner, height
             case "sign" if token.text == "{":
@@ -242,7 +235,7 @@ class _Parser:
             if self.token.kind == "sign" and self.token.text in (",", ";", ")"):
                 arguments.append(Missing())
             else:
-                argument, own = self.nested(0, token)
+                argument, own = self.expression(0)
                 arguments.append(argument)
                 height = max(height, own)
             if self.token.kind != "sign" or self.token.text not in (",", ";"):
