@@ -143,6 +143,45 @@ class Places(nn.Module):
         return torch.where(z > 0, z, 0.1 * z.detach() * z)
 
 
+class DroppedAttention(Attention):
+    def forward(self, x: Tensor) -> Tensor:
+        return F.scaled_dot_product_attention(self.q(x), self.k(x), self.v(x), dropout_p=0.5)
+
+
+class MaskedAttention(Attention):
+    """With a trained bias of the scores; the first query may see one key alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(draw(3, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = torch.tensor([[False, True, True], [False, False, False], [False, False, False]])
+        mask = self.bias.masked_fill(hidden, -torch.inf)
+        return F.scaled_dot_product_attention(self.q(x), self.k(x), self.v(x), mask)
+
+
+class Channels(nn.Module):
+    """Normalisations of images: a channel of a sample, groups of channels, and both by what runs along."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 2, 2)
+        self.instance, self.group = nn.InstanceNorm2d(2), nn.GroupNorm(1, 2)
+        self.batch = nn.BatchNorm2d(2).eval()
+        self.batch.running_mean.copy_(draw(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv(x)
+        return (self.instance(y) + self.group(y) * self.batch(y)).mean((2, 3))
+
+
+def with_penalty(output: Tensor, target: Tensor) -> Tensor:
+    """Two losses and a penalty, and a view of their sum."""
+    loss = F.mse_loss(output, target) + F.smooth_l1_loss(output, target) + 0.1 * output.abs().sum()
+    return loss.reshape(1, 1).squeeze()
+
+
 def half_squares_by_hand(output: Tensor, target: Tensor) -> Tensor:
     return 0.5 * ((target - output) ** 2).sum()
 
@@ -258,5 +297,20 @@ NETWORKS: dict[str, Network] = {
     "recurrent": Network(Recurrent, nn.MSELoss(), draw(2, 3, 2), draw(2, 1)),
     "attention": Network(Attention, nn.MSELoss(), draw(1, 3, 2), chance(1, 3, 2)),
     "fused attention": Network(FusedAttention, nn.MSELoss(), draw(1, 1, 3, 2), chance(1, 1, 3, 2)),
+    "attention with dropout": Network(DroppedAttention, nn.MSELoss(), draw(1, 1, 3, 2), chance(1, 1, 3, 2)),
+    "attention with a trained mask": Network(MaskedAttention, nn.MSELoss(), draw(2, 1, 3, 2), chance(2, 1, 3, 2)),
+    "norms of images": Network(Channels, nn.MSELoss(), draw(2, 1, 3, 3), chance(2, 2)),
+    "RMSNorm, alpha dropout": Network(
+        lambda: nn.Sequential(nn.Linear(3, 3), nn.SELU(), nn.RMSNorm(3), nn.AlphaDropout(0.3), nn.Linear(3, 2)),
+        nn.MSELoss(),
+        *TWO,
+    ),
+    "two losses and a penalty": Network(lambda: dense(3, 2, 2), with_penalty, *TWO),
+    "losses of words in a row": Network(
+        lambda: nn.Sequential(nn.Embedding(4, 2), nn.Linear(2, 4)),
+        lambda output, target: F.cross_entropy(output.flatten(0, 1), target.flatten()),
+        torch.tensor([[1, 3, 0], [3, 0, 2]]),
+        torch.tensor([[3, 0, 1], [0, 2, 2]]),
+    ),
     "views, joins, writes": Network(Places, nn.MSELoss(), draw(2, 3), chance(2, 3)),
 }

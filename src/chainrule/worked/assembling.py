@@ -12,6 +12,7 @@ from chainrule.programs.gradients import LOSS
 from chainrule.programs.layered import assembled
 from chainrule.shapes import Tensor
 from chainrule.trace import Trace
+from chainrule.worked.attention import Attention
 from chainrule.worked.calls import Call, call_of, cuts_off, data_of, is_number, needed_ops
 from chainrule.worked.forward import Forward
 from chainrule.worked.layers import layers_of
@@ -19,6 +20,7 @@ from chainrule.worked.ledger import Ledger
 from chainrule.worked.losses import Losses
 from chainrule.worked.names import Names
 from chainrule.worked.naming import Namer, samples_of
+from chainrule.worked.normalisation import Normalisation
 from chainrule.worked.optimizers import updates_of
 from chainrule.worked.refusals import WorkedExampleError, refuse_unfit, too_many
 
@@ -58,8 +60,9 @@ def program_of(trace: Trace, *, title: str = "", names: Names | None = None, mos
         if value.kind in ("input", "target") and value.producer is None and is_number(value):
             forward.elements(value.id)
     losses = Losses(trace, calls, forward, loss, names.of_class)
+    openings = (losses, Normalisation(forward), Attention(forward))
     for call in calls:
-        if not losses.write(call):
+        if not any(opening.write(call) for opening in openings):
             forward.write(call)
     program = _assembled(trace, ledger, loss, title or str(trace.about.get("task") or trace.about.get("model", "")))
     return _with_values(trace, ledger, program)

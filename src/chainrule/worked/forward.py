@@ -5,7 +5,7 @@ form that takes numbers of its own from the recorded data (the shares of a softm
 wrong for other weights.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import final
 
@@ -83,7 +83,11 @@ class Forward:
         if all(is_moved):
             self.ledger.elements[value.id] = formulas
             return
-        self._write_lines(call, value, writer, formulas, is_cut)
+        if is_cut:
+            self.write_lines(call, value, formulas, [{} for _ in formulas])
+        else:
+            stable = [writer.stable(flat) for flat in range(len(formulas))]
+            self.write_lines(call, value, formulas, writer.partials, stable)
 
     def _is_constant(self, call: Call, argument: str) -> bool:
         """Return whether an argument is made of constants alone, so that what is made of it is a constant too."""
@@ -94,24 +98,38 @@ class Forward:
             for symbol in element.free_symbols
         )
 
-    def _write_lines(self, call: Call, value: Value, writer: "_Writer", formulas: Sequence[Expr], is_cut: bool) -> None:
+    def write_lines(
+        self,
+        call: Call,
+        value: Value,
+        formulas: Sequence[Expr],
+        partials: Sequence[dict[str, Expr]] | Callable[[int, Sequence[Symbol]], dict[str, Expr]],
+        stable: Sequence[Expr | None] = (),
+    ) -> None:
+        """Write a line for every element that an op makes.
+
+        Args:
+            call: the op.
+            value: what it makes.
+            formulas: one for each element.
+            partials: their derivatives, or a function from an element and the symbols of all to its derivatives.
+            stable: the formulas in a form that does not overflow, None where they do not.
+        """
         step: Step = "loss" if call.op.phase == "loss" else "forward"
-        samples = [self._sample(formula) for formula in formulas]
-        names = self.namer.outputs(call, value, samples)
+        names = self.namer.outputs(call, value, [self._sample(formula) for formula in formulas])
         symbols = [symbol_of(sample_name(name, sample)) for name, sample, _ in names]
         self.ledger.elements[value.id] = list(symbols)
         for flat, (name, sample, meaning) in enumerate(names):
-            partials = {} if is_cut else writer.partials(flat, symbols)
             self.ledger.write(
                 name,
                 formulas[flat],
                 step,
                 call.rule.name,
-                partials,
+                partials(flat, symbols) if callable(partials) else partials[flat],
                 meaning=meaning,
                 sample=sample,
                 origin=placed(value.name, index_of(flat, value.shape)),
-                stable=writer.stable(flat),
+                stable=stable[flat] if stable else None,
             )
             self.ledger.recorded[symbols[flat].name] = (value.id, flat)
 
@@ -193,6 +211,15 @@ class _Writer:
 
     def _name(self, argument: str, place: int) -> Expr:
         return self.taken[argument][place]
+
+
+def summed(slopes: Sequence[tuple[Expr, Expr]]) -> dict[str, Expr]:
+    """Return derivatives by name, those by one symbol added up; operands that are numbers have none."""
+    found: dict[str, Expr] = {}
+    for operand, slope in slopes:
+        if isinstance(operand, Symbol):
+            found[operand.name] = found.get(operand.name, Integer(0)) + slope
+    return found
 
 
 def _taught(call: Call) -> bool:

@@ -11,7 +11,7 @@ from typing import final
 from sympy import Expr, Symbol
 
 from chainrule.ops import is_activation
-from chainrule.programs import Kind, sample_name
+from chainrule.programs import Kind, sample_name, unit_name
 from chainrule.shapes import Tensor
 from chainrule.trace import Trace, Value
 from chainrule.worked.calls import Call, data_of
@@ -226,6 +226,29 @@ class Namer:
             name = placed(path, index[1:] if is_own else index)
             names.append((name, own if is_own and count > 1 else None, f"element of {value.name}"))
         return names
+
+    def inside(self, value: Value, flat: int, word: str) -> tuple[str, int | None]:
+        """Return the bare name and the sample of a step on the way to an element that an op makes: z_h1."""
+        if self.layers is not None and value.id in self.layers.places:
+            unit, sample = self._sources(value)[flat]
+            return self._free_name(f"{word}_{unit}", sample), sample
+        index = index_of(flat, value.shape)
+        is_own = self.is_by_sample(value.shape)
+        sample = index[0] + 1 if is_own and self.ledger.samples > 1 else None
+        return placed(f"{self._path(value.name)}.{word}", index[1:] if is_own else index), sample
+
+    def of_group(self, value: Value, word: str, number: int, members: Sequence[Expr], sample: int | None) -> str:
+        """Return the bare name of what a group of elements has in common: mean1 of layer 1, mean_h1 of one unit."""
+        place = self.layers.places.get(value.id) if self.layers is not None else None
+        if place is None:
+            return placed(f"{self._path(value.name)}.{word}", (number,))
+        units = {_PREFIX.sub("", self._plain(member), count=1) for member in members}
+        name = f"{word}_{units.pop()}" if len(units) == 1 else unit_name(word, place.layer + 1)
+        return self._free_name(name, sample)
+
+    def part(self, value: Value, word: str, index: tuple[int, ...]) -> str:
+        """Return the name of something that an op computes on the way, by its own numbers: attention.score[0,1]."""
+        return placed(f"{self._path(value.name)}.{word}", index)
 
     def _free_path(self, value: Value) -> str:
         path = self._path(value.name)
