@@ -10,6 +10,7 @@ from chainrule.checking.evidence import Evidence
 from chainrule.checking.points import Points
 from chainrule.checking.precision import half_steps, noise
 from chainrule.checking.readings import (
+    FIRST,
     Named,
     Reading,
     UnreadableError,
@@ -20,7 +21,7 @@ from chainrule.checking.readings import (
     reading_text,
     replaced,
 )
-from chainrule.checking.repairs import repaired_slips
+from chainrule.checking.repairs import repaired_slips, unbracketed
 from chainrule.checking.results import ColumnCheck
 from chainrule.checking.slips import Slip, find_slips
 from chainrule.checking.truth import Truth
@@ -85,9 +86,13 @@ class ColumnJudge:
             return np.zeros_like(values)
         typed = np.array([self.reader.formula(name, row) is None for row in range(self.table.rows)])
         finite = values[np.isfinite(values)]
-        if name in self.truth.given and len(finite) and np.ptp(finite) == 0:
+        updated = self.truth.program.updated
+        if name in self.truth.given and name not in updated and len(finite) and np.ptp(finite) == 0:
             return np.zeros_like(values)
-        half = np.where(typed, half_steps(values), 0.0)
+        # Weights are rounded alike, and one of them alone may not show how.
+        alike = [other for other in updated if other in self.evidence.stated] if name in updated else [name]
+        steps = half_steps(np.concatenate([values, *(self.evidence.stated[other] for other in alike)]))
+        half = np.where(typed, steps[: len(values)], 0.0)
         if name in self.truth.given:
             half[0] = 0.0  # what training starts from is written out in full
         return half
@@ -143,6 +148,18 @@ class ColumnJudge:
             return self._is_right(name, reading) is True
         numbers = [right for right in self._right_numbers(name, derivation) if right is not None]
         return bool(numbers) and sum(numbers) * 2 > len(numbers)
+
+    def is_right_as(self, name: str, other: str) -> bool:
+        """Return whether a column's formulas, all of them, give another quantity than the one it is taken for."""
+        if not self.truth.knows(other):
+            return False
+        readings = {reading for reading in self.evidence.readings(name) if reading is not None}
+        try:
+            return bool(readings) and all(
+                close(self.numbers_of(reading), self.points.value_of(other, 0)) for reading in readings
+            )
+        except UnreadableError:
+            return False
 
     # Formulas
 
@@ -208,6 +225,8 @@ class ColumnJudge:
             numbers = self.true_rows[part.name]
         if part.name in self.constants or not part.offset:
             return numbers
+        if part.offset == FIRST:
+            return np.full_like(numbers, numbers[0])
         shifted = np.full_like(numbers, np.nan)
         if part.offset < 0:
             shifted[-part.offset :] = numbers[: part.offset]
@@ -226,6 +245,13 @@ class ColumnJudge:
             whole, moved = self.true_rows[name], self._moved(name)
             is_right |= np.abs(values - whole) <= allowed + moved
             known |= np.isfinite(whole)
+            read = self._from_columns(derivation)
+            if read is not derivation:  # a column of δ, right or wrong, is what the gradients are made from
+                own, off = self._from_parts(read.reading)
+                is_right |= np.abs(values - own) <= allowed + off
+        elif f"{name}⁺" in self.table.columns:
+            before = self.row_value_of(Named(f"{name}⁺", -1))
+            is_right |= np.abs(values - before) <= allowed
         return [bool(right) if known[row] else None for row, right in enumerate(is_right)]
 
     def _from_parts(self, reading: Reading) -> tuple[np.ndarray, np.ndarray]:
@@ -248,6 +274,8 @@ class ColumnJudge:
     def _shifted(self, numbers: np.ndarray, part: Named) -> np.ndarray:
         if not part.offset or part.name in self.constants:
             return numbers
+        if part.offset == FIRST:
+            return np.full_like(numbers, numbers[0])
         shifted = np.zeros_like(numbers)
         if part.offset < 0:
             shifted[-part.offset :] = numbers[: part.offset]
@@ -315,7 +343,11 @@ class ColumnJudge:
     def _as_read(self, derivation: Derivation, reading: Reading) -> Derivation:
         """Return what belongs in a column from the derivatives that its formula reads: ∂E/∂o1·a_h1."""
         read = {part.name for part in names_in(reading) if part.name.startswith("∂E/∂") and part.offset == 0}
-        if not read or derivation.offset:
+        return self._from_columns(derivation) if read else derivation
+
+    def _from_columns(self, derivation: Derivation) -> Derivation:
+        """Return what belongs in a column from the derivatives that have columns; the same where none has."""
+        if derivation.offset or not derivation.name.startswith("∂E/∂"):
             return derivation
         adjoints = [name for name in self.table.columns if name.startswith("∂E/∂")]
         return derivation_of(self.truth, derivation.name, 0, adjoints) or derivation
@@ -357,19 +389,31 @@ class ColumnJudge:
             return (Slip("copied number", f"{number} was typed where a number is computed in the other rows"),)
         rows = np.array(wrong[:_MOST_TRIED])
         allowed = (self._half[name] * 1.001 + noise(values))[rows]
+        sizes = np.abs(values[rows])
 
         def fits(products: Sequence[Product]) -> bool:
-            reading = flat_reading(products)
+            return fits_reading(flat_reading(products))
+
+        def fits_reading(reading: Reading) -> bool:
             try:
                 numbers = np.broadcast_to(compute(reading, self.row_value_of), values.shape)
-                if not np.all(np.abs(values - numbers)[rows] <= 4 * allowed + 1e-3 * np.abs(values[rows])):
+                distance = np.abs(values - numbers)[rows]
+                known = np.isfinite(distance)
+                if len(rows) > 2:
+                    known &= rows != self.table.rows - 1  # it has no row below it, which a slip may read
+                if 2 * known.sum() < len(rows) or np.any(distance[known] > 4 * allowed[known] + 1e-3 * sizes[known]):
                     return False
                 _, moved = self._from_parts(reading)
             except (UnreadableError, KeyError):
                 return False
-            return bool(np.all(np.abs(values - numbers)[rows] <= allowed + moved[rows]))
+            return bool(np.all(distance[known] <= (allowed + moved[rows])[known]))
 
-        return find_slips(self.truth, derivation, (-1, 0, 1), fits, most=2)
+        found: tuple[Slip, ...] = ()
+        for one in dict.fromkeys((self._from_columns(derivation), derivation)):
+            found = found or find_slips(self.truth, one, (-1, 0, 1, FIRST), fits, most=1)
+        for slip, reading in unbracketed(derivation):
+            found = found or ((slip,) if fits_reading(reading) else ())
+        return found or find_slips(self.truth, derivation, (-1, 0, 1, FIRST), fits, most=2)
 
     def _hidden(self, wrong: Sequence[int], derivation: Derivation) -> str:
         network = self.truth.network

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from sympy import Add, Expr, Max, Mul, Piecewise, Pow, Symbol, exp, log, tanh
+from sympy import Add, Expr, Max, Mul, Piecewise, Pow, Symbol, exp, factor_terms, log, tanh
 
 from chainrule.checking.readings import Constant, Named, Operation, Reading, names_in
 from chainrule.checking.truth import Truth
@@ -63,7 +63,7 @@ class Derivation:
     @property
     def is_sum_of_paths(self) -> bool:
         """Whether the terms are paths of the chain rule."""
-        return any(product.path for product in self.products)
+        return self.name.startswith(("∂", "−∂"))
 
     @property
     def reading(self) -> Reading:
@@ -81,6 +81,11 @@ def derivation_of(truth: Truth, name: str, offset: int = 0, adjoints: Collection
         adjoints: derivatives that stand in columns of their own, such as ∂E/∂o1; the paths begin at them.
     """
     program = truth.program
+    if name.startswith("−"):
+        inner = derivation_of(truth, name[1:], offset, adjoints)
+        if inner is None:
+            return None
+        return Derivation(name, tuple(replace(one, sign=-one.sign) for one in inner.products), offset)
     plain = truth.aliases.get(name, name)
     if offset and plain in program.updated:
         return _of_formula(truth, name, program.by_name[program.updated[plain]].computed, offset)
@@ -147,10 +152,11 @@ def _pieces(truth: Truth, factor: Factor) -> Iterator[Piece]:
             role = "number"
         else:
             role = "input" if truth.is_parameter(factor.below) else "weight"
-        # The two factors of a·(1 − a) are two pieces of one group.
-        parts = Mul.make_args(factor.expression) if is_slope else (factor.expression,)
-        for part in sorted(parts, key=lambda part: bool(part.is_Add)):
-            yield Piece(reading_of(part), role, f"{factor.above}/{factor.below}")
+        # The two factors of a·(1 − a) are two pieces of one group; so are those of 2·(a_o1 − t1).
+        expression = factor.expression if is_slope else factor_terms(factor.expression)
+        parts = Mul.make_args(expression) if is_slope or role == "error" else (expression,)
+        for part in sorted(parts, key=lambda part: (not part.is_number, bool(part.is_Add))):
+            yield Piece(reading_of(part), "number" if part.is_number else role, f"{factor.above}/{factor.below}")
 
 
 def _of_formula(truth: Truth, name: str, formula: Expr, offset: int) -> Derivation:

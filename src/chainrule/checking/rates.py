@@ -9,9 +9,8 @@ import numpy as np
 from chainrule.checking.evidence import Evidence
 from chainrule.checking.points import Points
 from chainrule.checking.readings import Constant, Named, UnreadableError, compute, constants_in, names_in
+from chainrule.checking.tables import RATE
 from chainrule.checking.truth import Truth
-
-RATE = "η"
 
 
 @dataclass(frozen=True, slots=True)

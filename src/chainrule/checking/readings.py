@@ -56,6 +56,8 @@ class Unclear:
     reason: str
 
 
+FIRST = -1_000_000  # the offset of the first row, where a table has only numbers and no formula says which row
+
 Reading = Constant | Named | Operation | Cells | Unclear
 ValueOf = Callable[[Named], Array | float]
 

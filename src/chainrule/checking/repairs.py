@@ -3,11 +3,13 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from chainrule.checking.derivations import Derivation, flat_reading
 from chainrule.checking.readings import Constant, Operation, Reading, UnreadableError, reading_text
 from chainrule.checking.slips import Slip
 
 _RANK = {"+": 1, "-": 1, "*": 2, "/": 2, "^": 3}
 _MOST_TOKENS = 120
+_SHOWN = {"+": "+", "-": "−", "*": "·", "/": "/", "^": "^"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,9 @@ def repaired_slips(reading: Reading, is_right: Callable[[Reading], bool]) -> tup
     for repaired in (*_bracketed_once(tokens), *_bracketed_everywhere(tokens)):
         if _is_right(repaired, is_right):
             return (_slip(repaired),)
+    for slip, operated in _other_operators(tokens):
+        if _is_right(operated, is_right):
+            return (slip,)
     if len(tokens) > _MOST_TOKENS // 3:
         return ()
     for once in _bracketed_once_tokens(tokens):
@@ -38,6 +43,37 @@ def repaired_slips(reading: Reading, is_right: Callable[[Reading], bool]) -> tup
             if _is_right(repaired, is_right):
                 return (_slip(repaired),)
     return ()
+
+
+def unbracketed(derivation: Derivation) -> Iterator[tuple[Slip, Reading]]:
+    """Yield what belongs in a cell with brackets left out: one pair, or every pair around differences of one kind."""
+    slip = Slip("missing brackets", f"meant is {reading_text(derivation.reading)}")
+    for whole in (derivation.reading, flat_reading(derivation.products)):
+        tokens = _flat(whole)
+        depth = _depths(tokens)
+        pairs = []
+        for start, token in enumerate(tokens):
+            if token == _Sign("("):
+                pairs.append((start, next(end for end in range(start + 1, len(tokens)) if depth[end] == depth[start])))
+        inner = [pair for pair in pairs if _Sign("(") not in tokens[pair[0] + 1 : pair[1]]]
+        ones = [pair for pair in inner if isinstance(tokens[pair[0] + 1], Constant)]
+        others = [pair for pair in inner if pair not in ones]
+        for chosen in (*([pair] for pair in pairs), ones, others, inner):
+            left_out = {place for pair in chosen for place in pair}
+            if left_out:
+                yield slip, _parsed([token for place, token in enumerate(tokens) if place not in left_out])
+
+
+def _other_operators(tokens: Sequence[_Token]) -> Iterator[tuple[Slip, Reading]]:
+    """Yield the formula with another operator in one place, and with a product in the place of every sum."""
+    for place, token in enumerate(tokens):
+        for other in "+-*/" if _is_operator(token) else "":
+            if token != _Sign(other) and isinstance(token, _Sign):
+                reading = _parsed([*tokens[:place], _Sign(other), *tokens[place + 1 :]])
+                detail = f"{_SHOWN[token.text]} stands where {_SHOWN[other]} belongs; meant is {reading_text(reading)}"
+                yield Slip("wrong operator", detail), reading
+    product = [_Sign("*") if token == _Sign("+") else token for token in tokens]
+    yield Slip("wrong operator", "+ stands where · belongs: along a path, derivatives are multiplied"), _parsed(product)
 
 
 def _slip(repaired: Reading) -> Slip:

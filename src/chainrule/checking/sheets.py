@@ -7,16 +7,17 @@ from typing import Any
 import numpy as np
 
 from chainrule.checking.cells import CellReader
-from chainrule.checking.columns import ColumnJudge
+from chainrule.checking.columns import ColumnJudge, Judged
 from chainrule.checking.effects import effect_of
 from chainrule.checking.evidence import Evidence
 from chainrule.checking.network import LossConvention, Network
-from chainrule.checking.rates import RATE, Rate, implied_rate, is_read, named_rate, unnamed_rate_cell, update_columns
+from chainrule.checking.rates import Rate, implied_rate, is_read, named_rate, unnamed_rate_cell, update_columns
 from chainrule.checking.readings import Reading
 from chainrule.checking.results import ColumnCheck, SheetCheck
-from chainrule.checking.tables import Labelled, Table
+from chainrule.checking.tables import RATE, Labelled, Table
 from chainrule.checking.truth import Truth
 from chainrule.checking.understanding import (
+    FITS,
     NotUnderstoodError,
     loss_candidates,
     loss_misfits,
@@ -26,8 +27,6 @@ from chainrule.checking.understanding import (
 )
 from chainrule.checking.wording import conventions_of, described
 from chainrule.spreadsheets import Book, Sheet
-
-_FITS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +38,9 @@ class SheetJudgement:
     wrong: Mapping[str, Reading | None] | None = None
 
 
-def judge_table(book: Book, sheet: Sheet, table: Table, constants: Mapping[str, Labelled]) -> SheetJudgement:
+def judge_table(
+    book: Book, sheet: Sheet, table: Table, constants: Mapping[str, Labelled], is_first: bool = True
+) -> SheetJudgement:
     """Judge one table of a sheet.
 
     Args:
@@ -47,6 +48,7 @@ def judge_table(book: Book, sheet: Sheet, table: Table, constants: Mapping[str, 
         sheet: the sheet.
         table: the table, as it was found.
         constants: named numbers beside it, by quantity.
+        is_first: whether headers that can be read in several ways may be read in another way than at first.
     """
     unread = tuple(f"{column.header} ({column.address})" for column in table.others)
     evidence = Evidence(CellReader(book, sheet, table, constants))
@@ -62,7 +64,13 @@ def judge_table(book: Book, sheet: Sheet, table: Table, constants: Mapping[str, 
     values = {RATE: rate.value} if rate is not None and rate.value is not None else {}
     judge = _judge(network, evidence, fixed, values)
     judged = {name: judge.judge(name) for name in table.columns if _is_asked(judge, name)}
+    other = _read_otherwise(judge, [name for name, each in judged.items() if each.check.is_right is not True])
+    if other is not None and is_first:
+        return judge_table(book, sheet, other, constants, is_first=False)
     checks = tuple(each.check for each in judged.values())
+    unknown = _unknown_activation(network, judged)
+    if unknown:
+        return SheetJudgement(SheetCheck(sheet.name, "not understood", rows=table.rows, unread=unread, reason=unknown))
     wrong = {name: each.reading for name, each in judged.items() if each.check.is_right is False}
     conventions = conventions_of(network, evidence, orders, biases)
     if any(True for _ in update_columns(evidence, network.trained)):
@@ -83,6 +91,38 @@ def judge_table(book: Book, sheet: Sheet, table: Table, constants: Mapping[str, 
         reason=_too_little(checks),
     )
     return SheetJudgement(check, judge, wrong)
+
+
+def _unknown_activation(network: Network, judged: Mapping[str, Judged]) -> str:
+    """Return why a layer is not understood: no usual activation, and no usual slip, makes its outputs."""
+    for layer in network.layers:
+        checks = [
+            judged[unit.output].check for unit in layer.units if unit.output in judged and unit.output != unit.net
+        ]
+        if checks and all(check.is_right is False and not check.slip_kinds for check in checks):
+            names = ", ".join(check.quantity for check in checks)
+            return (
+                f"No usual activation makes {names} of {', '.join(unit.net for unit in layer.units)}: the first is "
+                f"{checks[0].found_formula or checks[0].found} in {checks[0].first_wrong_cell}. Known are sigmoid, tanh, "
+                "ReLU, leaky ReLU, softplus, softmax and the identity."
+            )
+    return ""
+
+
+def _read_otherwise(judge: ColumnJudge, names: Sequence[str]) -> Table | None:
+    """Return the table with other meanings of columns that are not right in the first: δ_o1 as −∂E/∂o1.
+
+    A column changes its meaning only where another one, which its header allows, makes all of it right.
+    """
+    columns = dict(judge.table.columns)
+    for name in names:
+        for other in judge.table.columns[name].others:
+            if other not in columns and judge.is_right_as(name, other):
+                columns[other] = replace(columns.pop(name), quantity=other)
+                break
+    if columns.keys() == judge.table.columns.keys():
+        return None
+    return replace(judge.table, columns=columns)
 
 
 def _missing(table: Table, given: Sequence[str]) -> list[str]:
@@ -172,7 +212,7 @@ def _with_loss_and_rate(network: Network, evidence: Evidence) -> tuple[Network, 
 def _loss_of(network: Network, evidence: Evidence, fixed: Mapping[str, float]) -> LossConvention:
     """Return the loss that the columns of losses say; where they do not agree or say nothing, the gradients decide."""
     candidates = loss_candidates(len(network.outputs), network.layers[-1].activation)
-    fits = {loss: [misfit < _FITS for misfit in loss_misfits(loss, network, evidence)] for loss in candidates}
+    fits = {loss: [misfit < FITS for misfit in loss_misfits(loss, network, evidence)] for loss in candidates}
     best = max(sum(each) for each in fits.values())
     left = [loss for loss, each in fits.items() if sum(each) == best]
     if (best and all(fits[left[0]])) or len(left) == 1:

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from chainrule.checking.derivations import Derivation, Piece, Product
+from chainrule.checking.derivations import Derivation, Piece, Product, reading_of
 from chainrule.checking.readings import (
+    FIRST,
     Constant,
     Named,
     Operation,
@@ -22,6 +23,8 @@ from chainrule.checking.readings import (
 )
 from chainrule.checking.scopes import Scope, everywhere, in_path, scopes_of
 from chainrule.checking.truth import Truth
+from chainrule.programs.layered import ACTIVATIONS
+from chainrule.programs.program import symbol_of
 
 _MOST_PAIRS = 20_000
 _ONE = Constant(1.0)
@@ -109,6 +112,7 @@ class Catalogue:
         yield from self._missing(products)
         yield from self._scales(products)
         yield from self._other_slopes(products)
+        yield from self._other_functions(products)
         yield from self._rows(products)
         yield from self._extra(products)
 
@@ -242,14 +246,18 @@ class Catalogue:
                     yield Changed(Slip("missing path", f"the path through {product.path} is left out"), rest)
                 else:
                     yield Changed(Slip("missing term", f"{_product_text(product)} is left out"), rest)
+        yield from self._missing_units(products)
         for scope in scopes_of(products):
             if len(scope.pieces) == len(products[0].pieces) and len(products) == 1:
                 continue
-            kind = "missing factor"
+            kind, behind = "missing factor", ""
             text = "·".join(_bracketed(piece.reading) for piece in scope.pieces)
             if any(piece.role == "rate" for piece in scope.pieces):
                 text = f"the learning rate {text}"
-            yield Changed(Slip(kind, f"{text} is left out{scope.place}"), scope.without(products))
+            if {piece.role for piece in scope.pieces} == {"number"} and self.derivation.is_sum_of_paths:
+                kind, text = "mean against sum", f"the factor {text}"
+                behind = f"; the loss of this file is {self.truth.network.loss_words}"
+            yield Changed(Slip(kind, f"{text} is left out{scope.place}{behind}"), scope.without(products))
         for scope in scopes_of(products):
             for piece in scope.pieces:
                 reading = piece.reading
@@ -259,6 +267,15 @@ class Catalogue:
                         _instead_of(piece, reading.arguments[0]),
                     )
                     yield Changed(Slip("missing square", f"{_bracketed(reading.arguments[0])} is not squared"), new)
+
+    def _missing_units(self, products: tuple[Product, ...]) -> Iterator[Changed]:
+        """Yield the derivation without all paths through one unit, where there are several."""
+        groups = dict.fromkeys(piece.group for product in products for piece in product.pieces if piece.role == "slope")
+        for group in groups:
+            rest = tuple(product for product in products if group not in {piece.group for piece in product.pieces})
+            if rest and len(products) - len(rest) > 1:
+                unit = group.partition("/")[2]
+                yield Changed(Slip("missing path", f"the paths through {unit} are left out"), rest)
 
     def _scales(self, products: tuple[Product, ...]) -> Iterator[Changed]:
         outputs = len(self.truth.network.outputs) * self.truth.network.samples
@@ -285,6 +302,27 @@ class Catalogue:
                 belongs = "·".join(_bracketed(piece.reading) for piece in scope.pieces)
                 detail = f"{_bracketed(slope)} ({words}) stands where {belongs} belongs{scope.place}"
                 yield Changed(Slip("derivative of another function", detail), scope.instead(products, slope))
+
+    def _other_functions(self, products: tuple[Product, ...]) -> Iterator[Changed]:
+        """Yield an output with another activation, or with the sigmoid's e^x for e^(−x)."""
+        name = self.derivation.name
+        net = self.nets.get(_split_sample(name)[0])
+        if net is None or net == name or len(products) != 1 or len(products[0].pieces) != 1:
+            return
+        piece = products[0].pieces[0]
+        power = Operation("EXP", (Named(net + _split_sample(name)[1]),))
+        turned = replaced(piece.reading, lambda part: power if part == _negative(power) else None)
+        if turned != piece.reading:
+            detail = f"{reading_text(power)} stands where {reading_text(_negative(power))} belongs"
+            yield Changed(Slip("wrong sign", detail), (replace(products[0], pieces=(replace(piece, reading=turned),)),))
+        for kind, rule in ACTIVATIONS.items():
+            reading = reading_of(rule.value(symbol_of(net + _split_sample(name)[1])))
+            detail = (
+                f"{kind.replace('_', ' ')} stands where the other units of the layer have {reading_text(piece.reading)}"
+            )
+            yield Changed(
+                Slip("another activation", detail), (replace(products[0], pieces=(replace(piece, reading=reading),)),)
+            )
 
     def _rows(self, products: tuple[Product, ...]) -> Iterator[Changed]:
         home = self.derivation.offset
@@ -354,10 +392,6 @@ def _slopes(output: Named, net: Named) -> Iterator[tuple[str, Reading]]:
     yield "the derivative of the identity", _ONE
     yield "the activation for its derivative", output
     yield "1 less the activation", _one_less(output)
-    yield (
-        "the ReLU's derivative the wrong way round",
-        Operation("IF", (Operation(">", (net, Constant(0.0))), Constant(0.0), _ONE)),
-    )
 
 
 def _other_sign(reading: Reading) -> Reading | None:
@@ -367,6 +401,10 @@ def _other_sign(reading: Reading) -> Reading | None:
         base = _other_sign(reading.arguments[0])
         return None if base is None else Operation("^", (base, reading.arguments[1]))
     return None
+
+
+def _negative(power: Operation) -> Operation:
+    return Operation("EXP", (Operation("-", power.arguments),))
 
 
 def _is_zero(reading: Reading) -> bool:
@@ -405,6 +443,8 @@ def _product_text(product: Product) -> str:
 
 
 def _row_words(offset: int) -> str:
+    if offset == FIRST:
+        return "the first row"
     if offset == 0:
         return "its own row"
     if offset in (-1, 1):

@@ -4,6 +4,7 @@ A header is a name that `read_name` knows, with a number below it. What stands a
 a list of inputs left of the table) is a constant, not a column.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -14,6 +15,7 @@ from chainrule.spreadsheets import Address, Sheet
 _FEWEST = 3  # names in one row that make a table of it
 _MOST_BLANK = 2  # rows without numbers between the header and the data
 _LONGEST = 600  # characters of a header
+RATE = "η"
 _GIVEN = ("input", "target", "parameter", "setting", "state")
 
 
@@ -25,18 +27,24 @@ class Column:
         header: what stands above it.
         address: where the header stands.
         name: what the header names.
+        quantity: the quantity that it is taken for; "" where the header was not recognised.
         cells: where its numbers stand, from the first row of data on.
     """
 
     header: str
     address: Address
     name: Name | None
+    quantity: str
     cells: tuple[Address, ...]
 
     @property
-    def quantity(self) -> str:
-        """The canonical name of the quantity; "" where the header was not recognised."""
-        return self.name.quantity or "" if self.name is not None else ""
+    def others(self) -> tuple[str, ...]:
+        """What else the header may mean: another reading of it, or its negative where the sign is a convention."""
+        if self.name is None:
+            return ()
+        others = [reading for reading in self.name.readings if reading != self.quantity]
+        is_free = self.name.kind == "change" or (self.name.kind == "adjoint" and not re.search(r"[∂/]", self.header))
+        return (*others, *(f"−{one}" for one in (self.quantity, *others) if is_free))
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +174,8 @@ def _groups(view: _View, headers: Iterable[Address]) -> Iterator[list[Address]]:
     seen: set[str] = set()
     for place in headers:
         name = _quantity(view, place)
-        quantity = name.quantity if name is not None else None
-        if quantity is not None and quantity in seen:
+        quantity = quantity_of(name) if name is not None else None
+        if quantity is not None and quantity in seen and name is not None and len(name.readings) < 2:
             yield group
             group, seen = [], set()
         if quantity is not None:
@@ -191,11 +199,13 @@ def _table(view: _View, row: int, group: list[Address], following: int | None) -
     while by_row.get(last + 1, 0) and (following is None or last + 1 < following):
         last += 1
     cells = range(first, last + 1)
+    quantities = _quantities(view, group)
     made = {
         place: Column(
             view.texts[place],
             view.turn(place),
             _quantity(view, place),
+            quantities[place],
             tuple(view.turn(Address(line, place.column)) for line in cells),
         )
         for place in group
@@ -203,6 +213,30 @@ def _table(view: _View, row: int, group: list[Address], following: int | None) -
     known = {column.quantity: column for column in made.values() if column.quantity}
     others = tuple(column for column in made.values() if column.name is None)
     return Table(view.sheet.name, known, others, len(cells), view.is_turned, first)
+
+
+def _quantities(view: _View, group: list[Address]) -> dict[Address, str]:
+    """Return what each header of a table names: where one can be read in several ways, one that is not taken."""
+    names = {place: _quantity(view, place) for place in group}
+    found = {place: quantity_of(name) if name is not None else "" for place, name in names.items()}
+    certain = {found[place] for place, name in names.items() if name is not None and len(name.readings) < 2}
+    has_layers = not {"h1", "h2"} & set(found.values())
+    for place, name in names.items():
+        if name is None or len(name.readings) < 2:
+            continue
+        readings = name.readings[::-1] if len(name.indices) == 2 and has_layers else name.readings  # h11 is h1_1
+        found[place] = next((reading for reading in readings if reading not in certain), found[place])
+        certain.add(found[place])
+    return found
+
+
+def quantity_of(name: Name) -> str:
+    """Return the canonical name of what a header names; of a weight with its layer, "w12^(1)", that with it."""
+    quantity = name.quantity or ""
+    target = name if name.of is None else name.of
+    if target.layer is None or not target.quantity or target.kind != "parameter":
+        return quantity
+    return quantity.replace(target.quantity, f"{target.quantity}^({target.layer})")
 
 
 def _joined(tables: list[Table]) -> list[Table]:
@@ -251,4 +285,4 @@ def _curves(view: _View) -> Iterator[Column]:
             cells.append(below)
             below = Address(below.row + 1, below.column)
         if len(cells) > 1:
-            yield Column(text, place, name, tuple(cells))
+            yield Column(text, place, name, RATE, tuple(cells))

@@ -56,6 +56,8 @@ class Truth:
         """Return whether a name is one of a quantity of this network."""
         if name in self.program.quantities or name in self.aliases:
             return True
+        if name.startswith("−"):
+            return self.knows(name[1:])
         above, below = _parts(name)
         if name.startswith("Δ"):
             return name[1:] in self.program.updated
@@ -88,6 +90,8 @@ class Truth:
         if name in self.aliases:
             aliased: np.ndarray = row[self.aliases[name]]
             return aliased
+        if name.startswith("−"):
+            return -np.asarray(row[name[1:]])
         if name.startswith("Δ"):
             return np.asarray(row[self.program.updated[name[1:]]] - row[name[1:]])
         above, below = _parts(name)

@@ -12,6 +12,8 @@ from chainrule.checking.evidence import Observed, Source
 from chainrule.checking.network import TOTAL, DenseLayer, LossConvention, Network, Unit
 
 _UNIT = re.compile(r"(a_)?([hop])(\d+)(?:_(\d+))?")
+FITS = 0.02  # what a column's numbers may be off, as a median, from what they are taken to be
+_WEIGHT = re.compile(r"w(?:[\d_]+(?:\^\((\d+)\))?|_([iho][\d_]*)_([ho][\d_]*))")
 _LEAKS = (0.01, 0.1, 0.2, 0.3, 0.05, 0.001)
 _ACTIVATIONS = ("sigmoid", "tanh", "relu", "leaky_relu", "softplus", "identity", "softmax")
 
@@ -62,7 +64,7 @@ def shape_of(names: Iterable[str]) -> Shape:
     plain = plain_names(names)
     inputs = tuple(sorted((name for name in plain if re.fullmatch(r"i\d+", name)), key=natural))
     targets = tuple(sorted((name for name in plain if re.fullmatch(r"t\d+", name)), key=natural))
-    weights = tuple(sorted((name for name in plain if re.fullmatch(r"w[\d_]+(\^.*)?", name)), key=natural))
+    weights = tuple(sorted((name for name in plain if _WEIGHT.fullmatch(name)), key=_place_of_weight))
     biases = tuple(sorted((name for name in plain if re.fullmatch(r"b[\w]*", name)), key=natural))
     if not inputs:
         raise NotUnderstoodError("No column is named as an input.", "Name the inputs i1, i2, ...")
@@ -79,18 +81,30 @@ def shape_of(names: Iterable[str]) -> Shape:
     if not targets:
         targets = tuple(f"t{number}" for number in range(1, len(outputs) + 1))
     needed = _needed(inputs, (*hidden, outputs))
+    counted = [int(name[1:]) for name in weights if name[1:].isdigit()]
+    if len(counted) == len(weights) and max(counted) == needed > len(weights) and min(counted) >= 1:
+        weights = tuple(f"w{number}" for number in range(1, needed + 1))  # those between are there without a name
     if not hidden and len(weights) != needed:
         count, rest = divmod(len(weights), len(inputs) + len(outputs))
         if rest == 0 and count > 0:  # one hidden layer without columns of its own
             hidden = (tuple(f"h{number}" for number in range(1, count + 1)),)
             needed = len(weights)
-    if len(weights) != needed:
+    if len(weights) != needed or (len(counted) == len(weights) and max(counted) - min(counted) >= len(weights)):
         layers = "-".join(str(len(layer)) for layer in (inputs, *hidden, outputs))
         raise NotUnderstoodError(
             f"A {layers} network has {needed} weights, but {len(weights)} are named: {', '.join(weights)}.",
             "Name every weight w1, w2, ..., unit by unit, and every unit h1, h2, ..., o1, o2, ...",
         )
     return Shape(inputs, (*hidden, outputs), weights, biases, targets)
+
+
+def _place_of_weight(name: str) -> tuple[object, ...]:
+    """Return what to sort weights by: the layer, the unit that they lead to (w_i1_h1), the count."""
+    match = _WEIGHT.fullmatch(name)
+    layer, start, end = match.groups() if match is not None else (None, None, None)
+    if start is None or end is None:
+        return (int(layer or 0), (), (), natural(name))
+    return (0, (end[0] == "o", *natural(end)), natural(start), ())
 
 
 def plain_names(names: Iterable[str]) -> set[str]:
@@ -100,6 +114,7 @@ def plain_names(names: Iterable[str]) -> set[str]:
 
 def _inside(name: str) -> Iterator[str]:
     """Yield the quantities that a name speaks of: w5 of ∂E/∂w5 and of w5⁺, o1 of ∂a_o1/∂o1."""
+    name = name.removeprefix("−")
     if name.startswith("∂"):
         yield from (part.removeprefix("∂") for part in name.split("/"))
     elif name.startswith("Δ"):
@@ -215,7 +230,7 @@ def _best(
     net_columns = [evidence.observed(net) for net in nets]
     out_columns = [evidence.observed(_output(net)) or evidence.observed("p" + net[1:]) for net in nets]
     has_outputs = any(column is not None for column in out_columns)
-    chosen: tuple[float, DenseLayer, _Wiring] | None = None
+    chosen: tuple[tuple[int, bool, float], DenseLayer, _Wiring] | None = None
     # Without columns for the outputs, those of the net inputs may hold the outputs: h1 = σ(w1·i1 + w2·i2).
     modes = (False,) if has_outputs or not any(column is not None for column in net_columns) else (False, True)
     for wiring, is_hidden_net in product(wirings, modes):
@@ -229,10 +244,12 @@ def _best(
                 if column is not None:
                     guess = _activated(column, activation, slope, wiring, nets, place, below, is_hidden_net)
                     misfits.append(column.misfit(guess))
-            total = sum(misfits)
-            if chosen is None or total < chosen[0] - 1e-9:
+            # One unit that is far off is a slip; all units a little off is another wiring.
+            far = sum(misfit > FITS for misfit in misfits)
+            rank = (far, wiring.bias == "none", round(sum(misfits), 6))
+            if chosen is None or rank < chosen[0]:
                 units = _made_units(nets, wiring, below, activation, is_hidden_net, evidence)
-                chosen = (total, DenseLayer(units, activation, slope), wiring)
+                chosen = (rank, DenseLayer(units, activation, slope), wiring)
     if chosen is None:
         raise NotUnderstoodError("A layer has no units.", "Name the units h1, h2, ..., o1, o2, ...")
     return chosen[1], chosen[2]

@@ -39,6 +39,8 @@ def _verdict(checked: Checked) -> Callout:
         where = f" on {len(checked.sheets)} sheets" if len(checked.sheets) > 1 else ""
         unit = "equation" if _is_text(checked) else "column"
         numbers = "" if _is_text(checked) else f" ({_counted(count, 'cell')})"
+        if columns == 1:
+            return Callout("good", f"Right: one {unit}{numbers}{where} was checked, and it is right.")
         return Callout("good", f"Right: {_counted(columns, unit)}{numbers}{where} were checked, and all are right.")
     if checked.verdict == "wrong":
         names = list(dict.fromkeys(column.quantity for _, column in wrong))
