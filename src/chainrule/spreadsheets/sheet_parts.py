@@ -85,6 +85,7 @@ class _Cells:
     def __init__(self, archive: Archive, name: str, most: int) -> None:
         self.sheet = RawSheet()
         self._path, self._name, self._most = archive.path, name, most
+        self._seen: set[Address] = set()
         self._row = 0
         self._column = 0
         self._cell: dict[str, str] | None = None
@@ -150,6 +151,15 @@ class _Cells:
                 found=f"more than {self._most} left for this sheet",
                 next_step="Delete the rows that are not needed, or copy the table into a workbook of its own.",
             )
+        if address in self._seen:
+            raise BookError(
+                what="The workbook is damaged: a cell stands in it twice.",
+                where=f"{self._path}, sheet {self._name!r}",
+                found=str(address),
+                expected="each cell once",
+                next_step="Open it in a spreadsheet program and save it again.",
+            )
+        self._seen.add(address)
         formula = self._formula if self._formula is not None else {}
         text = "".join(self._formula_text).strip()
         kind = formula.get("t", "normal") if self._formula is not None else ""
