@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from chainrule.documents import Chart, Document, Fold, Matrix, NetworkDrawing, Node, Series
 from chainrule.errors import OutputError, UnknownNameError
-from chainrule.render.charts import Picture, picture_png, picture_svg, pictures_in, write_pictures
+from chainrule.render.charts import Picture, picture_png, picture_svg
+from chainrule.render.picture_files import pictures_in, write_pictures
 
 STEPS = tuple(float(step) for step in range(5))
 HOSTILE = "</text><script>alert(1)</script> $x_1$ & ]]> -- \x00\x1b\ud800 中"

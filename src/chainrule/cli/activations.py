@@ -12,7 +12,8 @@ from chainrule.cli.json_output import print_json
 from chainrule.cli.usage import unknown_option
 from chainrule.errors import ChainruleError, OutputError
 from chainrule.files import write_atomically
-from chainrule.render.charts import picture_png, picture_svg, pictures_in
+from chainrule.render.charts import picture_png, picture_svg
+from chainrule.render.picture_files import pictures_in
 from chainrule.render.terminal import print_document
 from chainrule.reports.activations import activation_document, catalogue_document
 from chainrule.task_files import parse_value

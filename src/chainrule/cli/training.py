@@ -19,8 +19,8 @@ from chainrule.cli.sources import refuse_trace
 from chainrule.documents import Document
 from chainrule.errors import MissingExtraError, TaskError
 from chainrule.files import write_atomically
-from chainrule.render.charts import write_pictures
 from chainrule.render.page import page_html
+from chainrule.render.picture_files import write_pictures
 from chainrule.render.terminal import print_document
 from chainrule.reports.run_lines import closing_blocks, resume_hint
 from chainrule.reports.run_report import run_document

@@ -90,8 +90,20 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
+class ColourScale:
+    """What the colours of a chart's curves stand for: a number for each curve, in their order, and its name."""
+
+    label: str
+    values: tuple[float, ...]
+    scale: Literal["linear", "log"] = "linear"
+
+
+@dataclass(frozen=True, slots=True)
 class Chart:
-    """Curves over two axes. `key` names the file that a renderer writes it to (`plots/<key>.svg`)."""
+    """Curves over two axes. `key` names the file that a renderer writes it to (`plots/<key>.svg`).
+
+    With `colours` a curve's colour says how large a number is, such as the learning rate of a run.
+    """
 
     key: str
     title: str
@@ -101,6 +113,7 @@ class Chart:
     x_scale: Literal["linear", "log"] = "linear"
     y_scale: Literal["linear", "log"] = "linear"
     caption: str = ""
+    colours: ColourScale | None = None
 
 
 @dataclass(frozen=True, slots=True)

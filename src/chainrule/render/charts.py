@@ -9,10 +9,9 @@ import math
 import re
 import textwrap
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from pathlib import Path
 from typing import Final
 
 import matplotlib as mpl
@@ -27,9 +26,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
 
-from chainrule.documents import Block, Chart, Document, Fold, Matrix, NetworkDrawing
-from chainrule.errors import UnknownNameError
-from chainrule.files import write_atomically
+from chainrule.documents import Chart, ColourScale, Matrix, NetworkDrawing
 from chainrule.render import network_layout
 from chainrule.render.curves import Curve, Scale, curves_of, lone_points, remarks_on, spread, thin
 from chainrule.render.network_layout import NetworkPlan, PlacedNode, plan_network
@@ -44,11 +41,13 @@ from chainrule.render.picture_style import (
     short_number,
 )
 from chainrule.render.plain_text import printable_line, shortened
+from chainrule.render.value_colours import chosen_names, places_on
 
 Picture = Chart | Matrix | NetworkDrawing
 
 _WIDTH, _HEIGHT = 7.2, 4.2
 _COLUMNS = 700
+_BRIGHTEST = 0.92  # of the colour sequence
 _LONGEST_TITLE = 160
 _LARGEST_NUMBERED_MATRIX = 12
 _DOTS_PER_INCH = 200
@@ -70,51 +69,6 @@ def picture_png(picture: Picture) -> bytes:
         buffer = io.BytesIO()
         _figure(picture).savefig(buffer, format="png", dpi=_DOTS_PER_INCH, metadata={"Software": None})
     return buffer.getvalue()
-
-
-def pictures_in(blocks: Iterable[Block]) -> Iterator[Picture]:
-    """Yield the charts, matrices and networks among blocks, those inside folds too, in reading order."""
-    for block in blocks:
-        if isinstance(block, Fold):
-            yield from pictures_in(block.blocks)
-        elif isinstance(block, Picture):
-            yield block
-
-
-def write_pictures(document: Document, folder: Path, formats: Sequence[str] = ("svg", "png")) -> tuple[Path, ...]:
-    """Write every picture of a document to `folder` as `<key>.svg` and `<key>.png`.
-
-    A key that is no file name is made one; the second picture of the same key is called `<key>-2`.
-
-    Returns:
-        The files, in reading order.
-
-    Raises:
-        UnknownNameError: a format that is neither svg nor png.
-        OutputError: the folder cannot be written or the disk is full.
-    """
-    for name in formats:
-        if name not in ("svg", "png"):
-            raise UnknownNameError.unknown_name("picture format", name, ("svg", "png"))
-    paths: list[Path] = []
-    taken: set[str] = set()
-    for picture in pictures_in(document.blocks):
-        stem = _free_name(picture.key, taken)
-        for name in formats:
-            data = picture_svg(picture).encode() if name == "svg" else picture_png(picture)
-            paths.append(folder / f"{stem}.{name}")
-            write_atomically(paths[-1], data)
-    return tuple(paths)
-
-
-def _free_name(key: str, taken: set[str]) -> str:
-    stem = re.sub(r"[^\w.+-]+", "-", key).strip(".-")[:100] or "picture"
-    name, count = stem, 1
-    while name.lower() in taken:  # Some file systems do not tell upper from lower case.
-        count += 1
-        name = f"{stem}-{count}"
-    taken.add(name.lower())
-    return name
 
 
 @contextmanager
@@ -175,7 +129,7 @@ def _chart_figure(chart: Chart) -> Figure:
     axes.margins(x=0.02)
     axes.set_xscale(chart.x_scale)
     axes.set_yscale(chart.y_scale)
-    shades = _shades(len(curves))
+    shades = _shades(len(curves)) if chart.colours is None else _value_shades(chart.colours)
     for index, (curve, shade) in enumerate(zip(curves, shades, strict=True)):
         if not curve.is_empty:
             _draw_curve(axes, curve, shade, chart.x_scale, _bar_place(curves, index))
@@ -183,7 +137,10 @@ def _chart_figure(chart: Chart) -> Figure:
     for axis, scale in ((axes.xaxis, chart.x_scale), (axes.yaxis, chart.y_scale)):
         _label_powers(axis) if scale == "log" else _label_numbers(axis)
     drawn = [(curve, shade) for curve, shade in zip(curves, shades, strict=True) if not curve.is_empty]
-    if not _write_names_at_ends(axes, drawn):
+    if chart.colours is not None:
+        _write_names_along(axes, drawn)
+        _draw_colour_bar(figure, axes, chart.colours)
+    elif not _write_names_at_ends(axes, drawn):
         _write_legend(axes, chart, drawn)
     return figure
 
@@ -193,7 +150,47 @@ def _shades(count: int) -> list[str]:
     if count <= len(PALETTE):
         return list(PALETTE[:count])
     sequence = mpl.colormaps["viridis"]
-    return [colors.to_hex(sequence(0.92 * index / (count - 1))) for index in range(count)]
+    return [colors.to_hex(sequence(_BRIGHTEST * index / (count - 1))) for index in range(count)]
+
+
+def _value_shades(scale: ColourScale) -> list[str]:
+    """Return the colour of each curve's value; the bright end of the sequence is left out, as it fades on white."""
+    sequence = mpl.colormaps["viridis"]
+    return [colors.to_hex(sequence(_BRIGHTEST * place)) for place in places_on(scale)]
+
+
+def _draw_colour_bar(figure: Figure, axes: Axes, scale: ColourScale) -> None:
+    """Draw what the colours stand for beside the chart."""
+    sequence = colors.LinearSegmentedColormap.from_list(
+        "shown", mpl.colormaps["viridis"](np.linspace(0, _BRIGHTEST, 64))
+    )
+    low, high = min(scale.values), max(scale.values)
+    if low == high:
+        return
+    norm = (colors.LogNorm if scale.scale == "log" else colors.Normalize)(low, high)
+    bar = figure.colorbar(mpl.cm.ScalarMappable(norm, sequence), ax=axes, pad=0.02, aspect=30)
+    bar.outline.set_visible(False)
+    bar.set_label(shortened(printable_line(scale.label), 60), fontsize=9)
+    _label_powers(bar.ax.yaxis) if scale.scale == "log" else _label_numbers(bar.ax.yaxis)
+
+
+def _write_names_along(axes: Axes, drawn: Sequence[tuple[Curve, str]]) -> None:
+    """Write the names of some curves at their last points: of those whose names would not cover each other."""
+    ends = [_last_point(curve) for curve, _ in drawn]
+    spots = [axes.transLimits.transform(axes.transScale.transform(end)) for end in ends]
+    for index in chosen_names([(float(x), float(y)) for x, y in spots]):
+        curve, shade = drawn[index]
+        axes.annotate(
+            shortened(printable_line(curve.series.name), 22),
+            ends[index],
+            xytext=(3, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8,
+            color=_darker(shade),
+            annotation_clip=False,
+            bbox={"boxstyle": "round,pad=0.08", "facecolor": "white", "edgecolor": "none", "alpha": 0.7},
+        )
 
 
 def _bar_place(curves: Sequence[Curve], index: int) -> tuple[float, float]:
