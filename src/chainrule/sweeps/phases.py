@@ -21,8 +21,9 @@ STILL: Final = 1e-3
 which is slow, still moves by a tenth."""
 VANISHED: Final = 1e-2
 """Gradients vanish: the last gradient is shorter than this share of the first."""
-CLOSED: Final = 1e-3
-"""No sample pulls any more: the gradients of single samples are shorter than this share of the first ones."""
+CLOSED: Final = 0.05
+"""No sample pulls any more: the gradients of single samples have shrunk to this share of what the loss has shrunk to.
+Where samples are almost solved, their gradients shrink with the loss, or with its square root."""
 SLOW: Final = 0.1
 """Too slow: the loss fell by less than this share of what it fell by in the best run, or of itself without one."""
 RISING: Final = 0.1
@@ -280,7 +281,6 @@ def _fallen(evidence: Evidence, company: Company) -> tuple[Phase, str]:
 def _stuck(evidence: Evidence, company: Company) -> tuple[Phase, str]:
     ratio = evidence.gradient_ratio(company.gradient)
     where = f"the loss stands still at {evidence.end:.4g}, the gradient is {ratio:.1g} of the first"
-    # Where a loss is small in proportion to the residuals, so are the gradients of samples that are almost solved.
     solved_share = min(1.0, abs(evidence.end / evidence.start)) if evidence.start else 1.0
     if evidence.pull is not None and evidence.pull < CLOSED * solved_share:
         return "saturated", f"{where}, and no sample pulls on some layer any more"

@@ -1,0 +1,82 @@
+"""What single samples still ask of the weights, where the loss stands still.
+
+At a minimum the gradients of the samples cancel; on a saturated plateau each of them vanishes, though the loss does
+not. The sum over all samples is zero in both, so they are told apart one by one:
+
+    pull(W) = Σₙ Σⱼ ‖∂L/∂ŷ[n,j] · ∂ŷ[n,j]/∂W‖
+
+over samples n and outputs j, for every weight tensor W.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from chainrule.shapes import Tensor
+from chainrule.sweeps.groups import groups_of
+from chainrule.sweeps.problem import make_problem
+from chainrule.tasks import Task
+from chainrule.training.devices import placement
+from chainrule.training.evaluation import run_model
+from chainrule.training.state import State
+
+SAMPLES_AT_MOST: Final = 64
+PASSES_AT_MOST: Final = 128
+
+
+def least_pull(
+    task: Task, point: Mapping[str, Any], parameters: Mapping[str, NDArray[Any]], passes: int = PASSES_AT_MOST
+) -> float | None:
+    """Return the pull after training over the pull before it, for the weight tensor where this is least.
+
+    Args:
+        task: what was trained.
+        point: the values of the run.
+        parameters: name → value after the last update.
+        passes: how many outputs of samples to follow back at most; evenly spaced ones when there are more.
+
+    Returns:
+        None when no weight tensor is pulled at the start.
+
+    Raises:
+        ChainruleError: see `run_points`.
+    """
+    (group,) = groups_of(task, [point])
+    with placement(group.task.run.device, group.task.run.precision) as place:
+        state = make_problem(group, place, None).state(0)
+        with torch.random.fork_rng(devices=[place.device] if place.device.type == "cuda" else []):
+            torch.manual_seed(state.task.seed)
+            before = _pulls(state, passes)
+            with torch.no_grad():
+                for name, parameter in state.model.named_parameters():
+                    if name in parameters:
+                        parameter.copy_(torch.as_tensor(np.asarray(parameters[name])))
+            after = _pulls(state, passes)
+    return min((after[name] / value for name, value in before.items() if value > 0), default=None)
+
+
+def _pulls(state: State, passes: int) -> dict[str, float]:
+    """Return the pull on each trained tensor of two dimensions or more."""
+    weights = {name: value for name, value in state.model.named_parameters() if value.requires_grad and value.dim() > 1}
+    rows = _spread(len(state.batches.inputs), SAMPLES_AT_MOST)
+    prediction = run_model(state.model, state.batches.inputs[rows])
+    (adjoint,) = torch.autograd.grad(
+        state.objective(prediction, state.batches.targets[rows]), prediction, retain_graph=True
+    )
+    terms = (prediction * adjoint).reshape(-1)
+    found = dict.fromkeys(weights, 0.0)
+    for place in _spread(terms.numel(), passes).tolist():
+        gradients: tuple[Tensor | None, ...] = torch.autograd.grad(
+            terms[place], list(weights.values()), retain_graph=True, allow_unused=True
+        )
+        for name, gradient in zip(weights, gradients, strict=True):
+            found[name] += 0.0 if gradient is None else float(gradient.norm())
+    return found
+
+
+def _spread(count: int, most: int) -> Tensor:
+    """Return at most so many whole numbers below `count`, evenly spaced."""
+    return torch.arange(count) if count <= most else torch.linspace(0, count - 1, most).round().long()
