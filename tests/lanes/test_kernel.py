@@ -123,3 +123,42 @@ def test_names_and_shapes_that_do_not_fit() -> None:
     assert str(shape.value) == (
         "The numbers given for '0.weight' have another shape.\n  found:    [3, 2]\n  expected: [2, 2] or [2, 2, 2]"
     )
+
+
+class Swapped(nn.Module):
+    """Each parameter's gradient is the other one, turned round: no update may see what another has written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one = nn.Parameter(torch.tensor([[0.3, -0.2], [0.5, 0.1]]))
+        self.other = nn.Parameter(torch.tensor([0.4, 0.7, -0.6, 0.2]))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.sum() * (self.one.t().reshape(4) * self.other).sum()
+
+
+def test_updates_do_not_read_what_updates_wrote() -> None:
+    samples = {"inputs": torch.ones(1, 1), "targets": torch.zeros(1)}
+    objective = supervised(lambda prediction, target: prediction + target.sum())
+    groups = (Group(("one", "other"), {"lr": LR}),)
+    description = StepDescription(Swapped(), objective, "SGD", groups, samples)
+    kernel = compile_runs(description)
+    assert kernel.plan.detours
+    outcome = kernel.run(Runs(1, settings={"lr": np.array([0.3])}), 20)
+    assert outcome.losses is not None
+    assert relative_difference(outcome.losses[0], plain_losses(description, {"lr": 0.3}, 20)) < 1e-12
+
+
+def test_progress_is_told_and_a_stop_is_heard() -> None:
+    kernel = compile_runs(worked_example())
+    told: list[int] = []
+    kernel.run(Runs(200, settings={"lr": np.ones(200)}), 3, progress=told.append)
+    assert told == sorted(told)
+    assert told[-1] == 200
+
+    def stop(done: int) -> None:
+        raise KeyboardInterrupt
+
+    for threads in (1, 2):
+        with pytest.raises(KeyboardInterrupt):
+            kernel.run(Runs(200, settings={"lr": np.ones(200)}), 3, threads=threads, progress=stop)

@@ -1,6 +1,7 @@
 """From a traced step to the graph that kernels are made of."""
 
 import operator
+from collections.abc import Hashable
 from typing import Any
 
 import torch
@@ -34,6 +35,7 @@ def build_graph(traced: fx.GraphModule, inputs: StepInputs, *, has_batches: bool
     """
     sources = _sources(inputs)
     known: dict[fx.Node, Node] = {}
+    seen: dict[Hashable, Node] = {}
     random = 0
     outputs: list[Node] = []
     for item in traced.graph.nodes:
@@ -41,6 +43,10 @@ def build_graph(traced: fx.GraphModule, inputs: StepInputs, *, has_batches: bool
             outputs = [known[value] for value in item.args[0]]
             continue
         node = _node(item, known)
+        same = _identity(node)
+        if same in seen:  # computed before, of the same values
+            known[item] = seen[same]
+            continue
         if item.op == "placeholder":
             node.source, node.number = sources.pop(0)
             is_own = node.source is Source.SAMPLES and own_order
@@ -56,8 +62,8 @@ def build_graph(traced: fx.GraphModule, inputs: StepInputs, *, has_batches: bool
         elif node.op not in FILLS and node.op != "parts":
             node.is_lane = any(source.is_lane for source in node.inputs)
             node.changes = any(source.changes for source in node.inputs)
-        known[item] = node
-    nodes = tuple(node for node in known.values() if node.op != "parts")
+        known[item] = seen[same] = node
+    nodes = tuple(node for node in dict.fromkeys(known.values()) if node.op != "parts")
     for node in nodes:
         for source in node.inputs:
             source.users.append(node)
@@ -110,6 +116,22 @@ def _real(value: Any, known: dict[Node, torch.Tensor]) -> Any:
     if isinstance(value, dict):
         return {name: _real(item, known) for name, item in value.items()}
     return value
+
+
+def _identity(node: Node) -> Hashable:
+    """Return what tells a node from others: inputs and random numbers are always of their own."""
+    if not node.arguments or node.op in RANDOM:
+        return node
+    options = tuple((name, str(value)) for name, value in node.options.items() if not isinstance(value, Node))
+    given = tuple(value for value in node.options.values() if isinstance(value, Node))
+    return (node.traced.target, _typed(node.arguments), options, given)
+
+
+def _typed(value: Any) -> Hashable:
+    """Return a value that differs from 1 when it is 1.0 or True, and from 0.0 when it is −0.0."""
+    if isinstance(value, tuple):
+        return tuple(_typed(item) for item in value)
+    return value if isinstance(value, Node) else (type(value).__name__, str(value))
 
 
 def _sources(inputs: StepInputs) -> list[tuple[Source, int]]:

@@ -39,6 +39,11 @@ def _addmm(bias: Tensor, left: Tensor, right: Tensor, beta: float | int = 1, alp
     return product + (bias if beta == 1 else bias * beta)
 
 
+def _outer(left: Tensor, right: Tensor) -> Any:
+    """A product that sums over one term is no sum."""
+    return left * right if left.shape[1] == 1 else NotImplemented
+
+
 def _dimensions(value: Tensor, dim: Sequence[int] | None) -> list[int]:
     return [number % max(value.dim(), 1) for number in dim] if dim else list(range(value.dim()))
 
@@ -181,6 +186,7 @@ OURS: dict[Any, Callable[..., Any]] = {
     aten.mean.default: _mean_of_all,
     aten.mean.dim: _mean,
     aten.min.dim: _min,
+    aten.mm.default: _outer,
     aten.rrelu_with_noise_backward.default: _rrelu_backward,
     aten.rrelu_with_noise_functional.default: _rrelu,
     aten.softshrink_backward.default: _hardshrink_backward,

@@ -1,5 +1,6 @@
 """A compiled training: many runs of one network, each in a lane of the processor's vectors."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import fx
@@ -13,7 +14,7 @@ from chainrule.lanes.kernel_code import NAME, KernelCode, Shape, work, write_ker
 from chainrule.lanes.mathematics.block import BITS
 from chainrule.lanes.measures import Measure, final_loss, with_divergence
 from chainrule.lanes.plan import Plan, make_plan
-from chainrule.lanes.running import ARGUMENTS, Outcome, Runs, run_blocks
+from chainrule.lanes.running import ARGUMENTS, Job, Outcome, Runs, run_blocks
 from chainrule.lanes.shared_data import SharedData
 from chainrule.lanes.tracing import StepInputs, trace_step
 from chainrule.native import compile_function, vector_registers
@@ -43,19 +44,22 @@ class Kernel:
     lanes: int
     measure: Measure
 
-    def run(self, runs: Runs, steps: int, *, threads: int = 1) -> Outcome:
+    def run(
+        self, runs: Runs, steps: int, *, threads: int = 1, progress: Callable[[int], None] | None = None
+    ) -> Outcome:
         """Train every run for some steps.
 
         Args:
             runs: initial states, hyperparameters and what is asked for.
             steps: how many.
             threads: of the processor to use; results do not depend on it.
+            progress: is told how many runs are done, each time some are. What it raises ends the training.
         """
         function = compile_function(
             self.code.text, NAME, ARGUMENTS, passes=self.code.text.count("\n") <= _LONG, loops=False
         )
         shared = SharedData(self.description, self.inputs, self.traced, self.plan, runs.order)
-        return run_blocks(function, self, shared, runs, steps, threads)
+        return run_blocks(Job(function, self, shared, runs, steps, progress), threads)
 
 
 def compile_runs(description: StepDescription, *, measure: Measure | None = None, shape: Shape | None = None) -> Kernel:

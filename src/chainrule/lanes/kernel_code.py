@@ -30,12 +30,14 @@ from chainrule.lanes.plan import Job, Plan, Store
 from chainrule.lanes.pointwise import choose, test
 from chainrule.lanes.products import write_product
 from chainrule.lanes.reductions import first_value, write_reduction
+from chainrule.lanes.shared_memory import SharedMemory
 from chainrule.lanes.unsupported import Unsupported
 from chainrule.lanes.views import aligned
 from chainrule.lanes.writer import Value, Writer
 
 NAME = "run"
-_TILE_BYTES = 16 * 1024  # of what a tile keeps: half of the nearest cache
+_TILE_BYTES = 24 * 1024  # of what a tile keeps: most of the nearest cache
+_FAR_TILE_BYTES = 128 * 1024  # of what it keeps when it has to go to the next cache anyway
 _SMALL_STEP = 600  # vector operations that are written out without loops
 _PARAMETERS = ("scratch", "states", "settings", "seeds", "shared", "orders", "losses", "records", "status")
 _NUMBERS = ("blocks", "first", "count", "total", "stops")
@@ -102,15 +104,29 @@ def work(plan: Plan) -> int:
 
 
 def tile_of(plan: Plan, vector_bytes: int) -> int:
-    """Return how many samples are computed together: what they keep fits into the nearest cache."""
-    samples = plan.graph.samples
-    kept = [node for node in plan.kept if node.batch is not None and node not in plan.whole | plan.unstored]
-    each = sum(node.size for node in kept) / max(samples, 1) * vector_bytes
-    most = max(1, min(samples, int(_TILE_BYTES // max(each, 1))))
+    """Return how many samples are computed together.
+
+    What they keep should fit into the nearest cache. Where the sums over samples are larger than that cache, each tile
+    reads and writes them farther away, and a tile should be worth the way.
+    """
+    samples = max(plan.graph.samples, 1)
+    each = max([1, *(_bytes_of_sample(plan, jobs, vector_bytes) for jobs in plan.stages[1::2])])
+    sums = sum(node.size for node in plan.kept if sums_over_samples(node)) * vector_bytes
+    budget = max(_TILE_BYTES, min(_FAR_TILE_BYTES, sums * 3 // 4))
+    most = max(1, min(samples, budget // each))
     if most >= samples:
         return samples
     divisors = [number for number in range(1, most + 1) if samples % number == 0]
     return divisors[-1] if divisors[-1] * 2 > most else most
+
+
+def _bytes_of_sample(plan: Plan, jobs: list[Job], vector_bytes: int) -> int:
+    """Return the memory that a sample needs at once in a loop over samples."""
+    memory = SharedMemory()
+    samples = max(plan.graph.samples, 1)
+    own = [node for job in jobs for node in job.nodes if node in plan.lives and node.batch is not None]
+    memory.places({node: (*plan.lives[node], node.size // samples * vector_bytes) for node in own})
+    return memory.size
 
 
 class _Kernel:
@@ -154,14 +170,34 @@ class _Kernel:
         for node in plan.graph.states:
             places[node] = Place(self._address(node.size), node.shape, is_tile=False)
         self.detours = {node: self._address(node.size) for node in plan.detours}
+        passing: list[Node] = []
         for node in plan.graph.nodes:
             if node not in plan.kept or node in plan.unstored:
                 continue
-            shape, is_tile = node.shape, node.batch is not None and node not in plan.whole
-            if is_tile and node.batch is not None:
-                place = node.batch.dimension
-                shape = (*shape[:place], self.tile * node.batch.inner, *shape[place + 1 :])
-            places[node] = Place(self._address(math.prod(shape)), shape, is_tile=is_tile)
+            if node in plan.lives and not self.unrolls:
+                passing.append(node)
+            else:
+                places[node] = self._place(node, self._address(math.prod(self._kept_shape(node))))
+        begin = self.scratch
+        for jobs in plan.stages:
+            memory = SharedMemory()
+            own = [node for job in jobs for node in job.nodes if node in passing]
+            sizes = {node: -(-math.prod(self._kept_shape(node)) * self.writer.bytes // 64) * 64 for node in own}
+            for node, start in memory.places({node: (*plan.lives[node], sizes[node]) for node in own}).items():
+                address = self.writer.value(f"getelementptr i8, ptr %scratch, i64 {begin + start}")
+                places[node] = self._place(node, address)
+            self.scratch = max(self.scratch, begin + memory.size)
+
+    def _kept_shape(self, node: Node) -> tuple[int, ...]:
+        """Return the extents of a node in memory: of a tile only, when it is not kept for all samples."""
+        if node.batch is None or node in self.plan.whole:
+            return node.shape
+        place = node.batch.dimension
+        return (*node.shape[:place], self.tile * node.batch.inner, *node.shape[place + 1 :])
+
+    def _place(self, node: Node, address: str) -> Place:
+        is_tile = node.batch is not None and node not in self.plan.whole
+        return Place(address, self._kept_shape(node), is_tile=is_tile)
 
     # Blocks and steps -----------------------------------------------------------------------------------------------
 

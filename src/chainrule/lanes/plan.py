@@ -55,6 +55,7 @@ class Plan:
         unstored: pointwise nodes that are read only in the loop that computes them, and need no memory after all.
         shared: the shared nodes that the kernel reads.
         detours: states whose new value must be kept apart until every reader of the old one is done.
+        lives: of each kept node that only its own stage reads, the first and the last job that needs it.
     """
 
     graph: Graph
@@ -64,6 +65,7 @@ class Plan:
     unstored: set[Node]
     shared: list[Node]
     detours: set[Node]
+    lives: dict[Node, tuple[int, int]] = field(default_factory=dict)
 
 
 def make_plan(graph: Graph) -> Plan:
@@ -381,6 +383,8 @@ def _settle(plan: Plan) -> None:
         job = plan.stages[place[0]][place[1]]
         if job.is_pointwise and readers.get(node, set()) <= {place}:
             plan.unstored.add(node)
+        elif not sums_over_samples(node) and all(reader[0] == place[0] for reader in readers.get(node, ())):
+            plan.lives[node] = (place[1], max([place[1], *(reader[1] for reader in readers.get(node, ()))]))
     for where, job in enumerate(plan.stages[-1]):
         for store in job.stores:
             own = (len(plan.stages) - 1, where)

@@ -34,15 +34,16 @@ def block_size(rows: int, columns: int, budget: int) -> Block:
     """
 
     def cost(block: Block) -> tuple[int, int]:
-        cycles = 0
+        cycles = reads = 0
         for height, times_down in _cuts(rows, block.rows):
             for width, times_across in _cuts(columns, block.columns):
                 one = max(height * width, height + width, _LATENCY)
                 cycles += times_down * times_across * one
-        return cycles, -block.rows * block.columns
+                reads += times_down * times_across * (height + width)
+        return cycles, reads
 
     tall = range(1, min(rows, 8) + 1)
-    choices = [Block(r, c) for r in tall for c in range(1, min(columns, 8) + 1) if r * c + r + 1 <= budget]
+    choices = [Block(r, c) for r in tall for c in range(1, min(columns, 8) + 1) if r * c + r + c <= budget]
     return min(choices or [Block(1, 1)], key=cost)
 
 

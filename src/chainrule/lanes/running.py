@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule.errors import ShapeError, UnknownNameError
-from chainrule.lanes.shared_data import SharedData
+from chainrule.lanes.shared_data import GROUP, SharedData
 
 if TYPE_CHECKING:
     from chainrule.lanes.kernel import Kernel
@@ -76,11 +76,8 @@ class Outcome:
         return self.lost_at >= 0
 
 
-def run_blocks(
-    function: Callable[..., None], kernel: "Kernel", shared: SharedData, runs: Runs, steps: int, threads: int
-) -> Outcome:
+def run_blocks(job: "Job", threads: int) -> Outcome:
     """Run every block of runs, on that many threads, and return what became of them."""
-    job = _Job(function, kernel, shared, runs, steps)
     job.check()
     if threads <= 1:
         job.work()
@@ -99,18 +96,29 @@ def run_blocks(
     return job.outcome()
 
 
-class _Job:
+class Job:
+    """The runs that are to be done, taken by the threads a few blocks at a time, and their results."""
+
     def __init__(
-        self, function: Callable[..., None], kernel: "Kernel", shared: SharedData, runs: Runs, steps: int
+        self,
+        function: Callable[..., None],
+        kernel: "Kernel",
+        shared: SharedData,
+        runs: Runs,
+        steps: int,
+        progress: Callable[[int], None] | None,
     ) -> None:
         self.function, self.kernel, self.shared, self.runs, self.steps = function, kernel, shared, runs, steps
+        self.progress = progress
+        self.done = 0
         self.element = np.float64 if kernel.description.precision == "float64" else np.float32
         self.lock = threading.Lock()
         self.is_stopped = False
-        self.failure: Exception | None = None
+        self.failure: BaseException | None = None
         self.blocks = -(-runs.count // kernel.lanes)
         in_a_call = max(1, int(_CALL / max(kernel.code.work, 1)))
-        self.steps_of_call = max(1, min(steps, in_a_call, int(_STEP_BYTES // max(shared.step_bytes, 1))))
+        at_once = min(in_a_call, int(_STEP_BYTES // max(shared.step_bytes, 1)))
+        self.steps_of_call = max(GROUP, at_once // GROUP * GROUP)
         self.blocks_of_call = max(1, min(-(-self.blocks // 8), in_a_call // max(steps, 1), 64))
         self.next_block = 0
         self.stops = int(runs.stops_early and not runs.keeps_states)
@@ -163,8 +171,8 @@ class _Job:
                 if first >= self.blocks:
                     return
                 self._blocks(scratch, first, min(first + self.blocks_of_call, self.blocks))
-        except Exception as error:  # handed to the thread that waits, which raises it
-            self.failure = error
+        except BaseException as error:  # handed to the thread that waits, which raises it
+            self.failure = self.failure or error
             self.is_stopped = True
 
     def _blocks(self, scratch: Numbers, first: int, end: int) -> None:
@@ -196,7 +204,13 @@ class _Job:
             if losses is not None and part is not None:
                 losses[:, step : step + number] = part
             step += number
+        if step < self.steps:
+            return  # another thread failed, or the user stopped
         self._unpack(first * lanes, states, records, status, losses)
+        with self.lock:
+            self.done += min(end * lanes, self.runs.count) - first * lanes
+            if self.progress is not None:
+                self.progress(self.done)
 
     def _orders(self, rows: Numbers, count: int, step: int, number: int) -> Numbers:
         order = self.runs.order

@@ -2,6 +2,7 @@
 
 import ctypes
 import threading
+import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +18,7 @@ from chainrule.lanes.plan import Plan
 from chainrule.lanes.tracing import StepInputs
 
 _ELEMENTS = {"float64": np.float64, "float32": np.float32}
+GROUP = 32  # steps whose shared tensors are computed together
 _KEPT_BYTES = 256 * 2**20  # of the tensors of several steps
 
 
@@ -47,6 +49,7 @@ class SharedData:
     order: NDArray[np.int64] | None
     _known: dict[tuple[int, int], Steps] = field(default_factory=dict)
     _fixed: dict[Node, Tensor] = field(default_factory=dict)
+    _is_batched: bool = True
     _lock: Any = field(default_factory=threading.Lock)
 
     @property
@@ -55,7 +58,7 @@ class SharedData:
         return sum(node.size * 8 for node in self.plan.shared if node.changes and not node.is_lane)
 
     def steps(self, first: int, count: int) -> Steps:
-        """Return the tensors of `count` steps from `first` on."""
+        """Return the tensors of `count` steps from `first` on, which is a multiple of `GROUP`."""
         with self._lock:
             key = (first, count)
             if key not in self._known:
@@ -66,22 +69,44 @@ class SharedData:
 
     def _computed(self, first: int, count: int) -> Steps:
         shared = self.plan.shared
-        fixed = [node for node in shared if not node.changes and not node.is_lane]
         if not self._fixed:
+            fixed = [node for node in shared if not node.changes and not node.is_lane]
             self._fixed = evaluate_shared(self.plan.graph, fixed, self._inputs(None), self.traced)
             self._fixed |= {node: self._samples(node.number, None) for node in shared if node.is_lane}
         changing = [node for node in shared if node.changes and not node.is_lane]
-        columns: dict[Node, list[NDArray[Any]]] = {node: [] for node in changing}
-        for step in range(first, first + count) if changing else ():
-            values = evaluate_shared(self.plan.graph, changing, self._fixed | self._inputs(step), self.traced)
-            for node in changing:
-                columns[node].append(values[node].numpy())
+        groups = [self._group(changing, step) for step in range(first, first + count, GROUP)] if changing else []
+        columns = {node: [group[number] for group in groups] for number, node in enumerate(changing)}
         owners = [
-            self._array(node, np.stack(columns[node]) if node in columns else self._fixed[node].numpy())
+            self._array(node, np.concatenate(columns[node])[:count] if node in columns else self._fixed[node].numpy())
             for node in shared
         ]
         addresses = (ctypes.c_void_p * max(len(owners), 1))(*[owner.ctypes.data for owner in owners])
         return Steps(addresses, owners)
+
+    def _group(self, changing: list[Node], first: int) -> list[NDArray[Any]]:
+        """Return shared tensors of `GROUP` steps, the first dimension over steps.
+
+        Groups are always whole, so that a step has the same bits whichever steps are asked for beside it: torch's
+        functions of a vector can differ in the last bit from those of its rest.
+        """
+        inputs = [self._inputs(step) for step in range(first, first + GROUP)]
+        names = list(inputs[0])
+        stacked = [torch.stack([values[name] for values in inputs]) for name in names]
+
+        def of_one(*values: Tensor) -> tuple[Tensor, ...]:
+            known = self._fixed | dict(zip(names, values, strict=True))
+            found = evaluate_shared(self.plan.graph, changing, known, self.traced)
+            return tuple(found[node] for node in changing)
+
+        if self._is_batched:
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", UserWarning)  # that an op is slow to batch
+                    return [found.numpy() for found in torch.vmap(of_one)(*stacked)]
+            except (RuntimeError, ValueError, NotImplementedError):
+                self._is_batched = False  # torch cannot batch one of the ops: one step after the other
+        each = [of_one(*[values[number] for values in stacked]) for number in range(GROUP)]
+        return [np.stack([found[number].numpy() for found in each]) for number in range(len(changing))]
 
     def _array(self, node: Node, values: NDArray[Any]) -> NDArray[Any]:
         element = _ELEMENTS[self.description.precision] if node.kind is Kind.FLOAT else np.int64
@@ -105,5 +130,5 @@ class SharedData:
     def _samples(self, number: int, step: int | None) -> Tensor:
         values = list(self.description.samples.values())[number]
         if step is not None and self.order is not None:
-            values = values[torch.from_numpy(self.order[step])]
+            values = values[torch.from_numpy(self.order[min(step, len(self.order) - 1)])]
         return values.detach().to(torch.float64) if values.is_floating_point() else values.detach()
