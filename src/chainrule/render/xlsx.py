@@ -25,6 +25,7 @@ from chainrule.documents.sheets import (
     Workbook,
 )
 from chainrule.render.picture_style import INK, PALETTE, QUIET_INK
+from chainrule.render.plain_text import printable, shortened
 
 _CREATED: Final = datetime(2000, 1, 1, tzinfo=UTC).replace(tzinfo=None)  # XlsxWriter takes no time zones
 _OPTIONS: Final = {
@@ -57,7 +58,7 @@ def workbook_bytes(workbook: Workbook) -> bytes:
     """Return a workbook as the bytes of an .xlsx file."""
     buffer = BytesIO()
     with xlsxwriter.Workbook(buffer, _OPTIONS) as book:
-        book.set_properties({"title": _printable(workbook.title)[:255], "created": _CREATED})
+        book.set_properties({"title": shortened(printable(workbook.title), 255), "created": _CREATED})
         book.set_calc_mode("auto")
         styles = _Styles(book)
         for sheet in workbook.sheets:
@@ -141,18 +142,12 @@ def _write_cell(target: Any, row: int, column: int, cell: SheetCell, styles: _St
 
 
 def _write_text(target: Any, row: int, column: int, cell: TextCell, styles: _Styles) -> None:
-    text = _printable(cell.text)
+    text = shortened(printable(cell.text), LONGEST_TEXT)
     style = styles(cell.style, text.startswith(_STARTS_FORMULA))
     rows, columns = cell.span
     if (rows, columns) != (1, 1):
         target.merge_range(row, column, row + rows - 1, column + columns - 1, "", style)
     target.write_string(row, column, text, style)
-
-
-def _printable(text: str) -> str:
-    """Return a text that a cell can hold: no control characters, and no longer than a cell takes."""
-    kept = "".join(sign if sign.isprintable() or sign in "\n\t" else "\N{REPLACEMENT CHARACTER}" for sign in text)
-    return kept if len(kept) <= LONGEST_TEXT else kept[: LONGEST_TEXT - 1] + "…"
 
 
 def _cached(value: float | str) -> float | str:

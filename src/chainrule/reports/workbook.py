@@ -31,7 +31,14 @@ from chainrule.documents.sheets import (
 from chainrule.errors import ChainruleError
 from chainrule.programs import Program, run_program
 from chainrule.reports.workbook_formulas import formulas_sheet
-from chainrule.reports.workbook_plan import FIRST_ROW, RATE, cell_names, given_quantities, plan_columns, value_style
+from chainrule.reports.workbook_plan import (
+    FIRST_ROW,
+    cell_names,
+    given_quantities,
+    learning_rates,
+    plan_columns,
+    value_style,
+)
 from chainrule.reports.workbook_run import Heading, Tables, plan_tables, rate_cells, row_address, table_sheet
 from chainrule.reports.workbook_setup import Losses, setup_places, setup_sheet
 
@@ -61,17 +68,17 @@ def training_workbook(program: Program, updates: int = UPDATES, rates: Sequence[
     tables = plan_tables(program, plan_columns(program), names)
     _check_size(tables, updates, len(rates))
     rows = updates + 1
-    numbers = run_program(program, updates)
-    run = _run_sheet(tables, numbers)
+    numbers = _numbers(program, tables, updates, rates)
+    run = _run_sheet(tables, numbers[0])
     loss = tables.area(RUN, program.loss, rows)
     header = Area(RUN, loss.first_row - 1, loss.first_column, loss.first_row - 1, loss.first_column)
-    values = numbers[program.loss]
+    values = numbers[0][program.loss]
     losses = Losses(updates, tables.steps(RUN, rows), loss, header, float(values[0]), float(values[-1]))
     sheets = [setup_sheet(program, losses, _how_to_use(program, names, len(rates))), run]
     named = {names[name]: area for name, area in places.items()} | {_LOSS_NAME: loss}
     compared: list[Sheet] = []
     if rates:
-        compared, rate_names = _compared(tables, updates, rates)
+        compared, rate_names = _compared(tables, rates, numbers[1:])
         sheets += compared[:1]
         named |= rate_names
     return Workbook(program.title, (*sheets, formulas_sheet(tables, places), *compared[1:]), named)
@@ -97,20 +104,35 @@ def _how_to_use(program: Program, names: Mapping[str, str], rates: int) -> tuple
 
 
 def _run_sheet(tables: Tables, numbers: Mapping[str, np.ndarray]) -> Sheet:
-    rate = tables.names[RATE]
     heading = Heading(
         f"{tables.program.title}: one row per update",
         "Row 0 is the network before the first update. All numbers are formulas; the yellow cells of Setup are where "
-        "they begin, and Formulas says what each column is.",
-        rate_cells(f"{RATE} =", rate, float(numbers[RATE][0])),
+        "they begin, and Formulas says what each column is. Every update takes the same samples and settings.",
+        tuple(
+            cell
+            for rate in tables.rates
+            for cell in rate_cells(f"{rate} =", tables.names[rate], float(numbers[rate][0]))
+        ),
     )
-    return table_sheet(RUN, tables, rate, numbers, heading)
+    return table_sheet(RUN, tables, None, numbers, heading)
 
 
-def _compared(tables: Tables, updates: int, rates: Sequence[float]) -> tuple[list[Sheet], Mapping[str, Area]]:
+def _numbers(program: Program, tables: Tables, updates: int, rates: Sequence[float]) -> list[Mapping[str, np.ndarray]]:
+    """Return the numbers of all trainings, those of Setup's own learning rate first."""
+    own = {name: np.array([program.quantities[name].value, *rates]) for name in tables.rates}
+    numbers = run_program(program, updates, own)
+    shape = updates + 1, len(rates) + 1  # what no rate changes comes back once for all
+    shaped = {name: np.broadcast_to(values.reshape(updates + 1, -1), shape) for name, values in numbers.items()}
+    return [{name: values[:, place] for name, values in shaped.items()} for place in range(len(rates) + 1)]
+
+
+def _compared(
+    tables: Tables, rates: Sequence[float], numbers: Sequence[Mapping[str, np.ndarray]]
+) -> tuple[list[Sheet], Mapping[str, Area]]:
     """Return the sheet with a curve per rate, a sheet per rate, and the names of the rates' cells."""
-    program, rows = tables.program, updates + 1
-    numbers = run_program(program, updates, {RATE: np.array(rates, dtype=np.float64)})
+    program = tables.program
+    rows = len(numbers[0][program.loss])
+    updates = rows - 1
     cells: dict[tuple[int, int], SheetCell] = {
         (0, 0): TextCell(f"{program.title}: one training per learning rate", Style("title")),
         (1, 0): TextCell(
@@ -119,7 +141,7 @@ def _compared(tables: Tables, updates: int, rates: Sequence[float]) -> tuple[lis
             Style("note"),
             (1, max(2, len(rates) + 1)),
         ),
-        (2, 0): TextCell(f"learning rate {RATE}", Style("label")),
+        (2, 0): TextCell("learning rate η", Style("label")),
         (3, 0): TextCell(f"after {updates} update{'s' * (updates != 1)}", Style("label")),
         (FIRST_ROW - 1, 0): TextCell("update", Style("header")),
     }
@@ -129,7 +151,7 @@ def _compared(tables: Tables, updates: int, rates: Sequence[float]) -> tuple[lis
     for place, rate in enumerate(rates, 1):
         sheet, name = f"Rate {place}", f"rate_{place}"
         named[name] = Area(LEARNING_RATES, 2, place, 2, place)
-        own = {key: values[:, place - 1] for key, values in _shaped(numbers, rows, len(rates)).items()}
+        own = numbers[place - 1]
         sheets.append(_rate_sheet(sheet, tables, name, own))
         losses = own[program.loss]
         style = value_style(losses)
@@ -138,7 +160,7 @@ def _compared(tables: Tables, updates: int, rates: Sequence[float]) -> tuple[lis
         cells[3, place] = FormulaCell(
             f"{letters}{FIRST_ROW + rows}", float(losses[-1]), Style("result", style.number_format)
         )
-        cells[FIRST_ROW - 1, place] = FormulaCell(f'"{RATE} = "&{letters}3', f"{RATE} = {rate:g}", Style("header"))
+        cells[FIRST_ROW - 1, place] = FormulaCell(f'"η = "&{letters}3', f"η = {rate:g}", Style("header"))
         formula = row_address(tables.area(sheet, program.loss, rows))
         columns.append(FilledColumn(place, FIRST_ROW, formula, tuple(losses.tolist()), style))
         header = Area(LEARNING_RATES, FIRST_ROW - 1, place, FIRST_ROW - 1, place)
@@ -155,27 +177,23 @@ def _compared(tables: Tables, updates: int, rates: Sequence[float]) -> tuple[lis
     return [together, *sheets], named
 
 
-def _shaped(numbers: Mapping[str, np.ndarray], rows: int, count: int) -> Mapping[str, np.ndarray]:
-    """Return every number once for each row and rate; what no rate changes came back once for all rates."""
-    return {name: np.broadcast_to(values.reshape(rows, -1), (rows, count)) for name, values in numbers.items()}
-
-
 def _rate_sheet(name: str, tables: Tables, rate: str, numbers: Mapping[str, np.ndarray]) -> Sheet:
-    value = float(numbers[RATE][0])
+    value = float(numbers[tables.rates[0]][0])
     heading = Heading(
         f"{tables.program.title}: one row per update",
         f"The same as Run, with a learning rate of its own: it stands on the sheet '{LEARNING_RATES}'.",
-        rate_cells(f"{RATE} =", rate, value),
+        rate_cells("η =", rate, value),
     )
     return table_sheet(name, tables, rate, numbers, heading)
 
 
 def _check(program: Program, updates: int, rates: Sequence[float]) -> None:
-    if not program.updated or RATE not in program.quantities:
+    if not program.updated or not learning_rates(program):
         raise ChainruleError(
-            what="A workbook trains, and this step has no update.",
+            what="A workbook trains, and this step has no update with formulas.",
             where=program.title,
-            expected="a step with an optimizer: SGD, Adam, AdamW or RMSprop",
+            expected="a step with one of the optimizers SGD, Adam, AdamW and RMSprop",
+            cause=" ".join(program.notes),
         )
     if updates < 1:
         raise ChainruleError(
@@ -226,8 +244,8 @@ def _check_size(tables: Tables, updates: int, rates: int) -> None:
             "batch.",
         )
     grown = len(str(rows))
-    for name, formula in tables.formulas.items():
-        length = len(formula.replace("{row}", "0" * grown).replace("{rate}", "rate_00")) + 1
+    for name in tables.formulas:
+        length = max(len(tables.formula(name, rate).replace("{row}", "0" * grown)) for rate in (None, "rate_00")) + 1
         if length > LONGEST_FORMULA:
             raise ChainruleError(
                 what=f"The formula of {name} is too long for a cell.",

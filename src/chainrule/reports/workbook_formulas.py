@@ -79,8 +79,7 @@ def _named(tables: Tables) -> Iterator[tuple[Quantity, str]]:
 def _texts(tables: Tables, column: PlannedColumn) -> tuple[str, ...]:
     program, quantity = tables.program, column.quantity
     line = program.by_name.get(quantity.name)
-    cell = tables.firsts.get(quantity.name, tables.formulas[quantity.name])
-    cell = cell.replace("{row}", str(FIRST_ROW + 1)).replace("{rate}", "eta")
+    cell = tables.firsts.get(quantity.name, tables.formula(quantity.name)).replace("{row}", str(FIRST_ROW + 1))
     if line is None:
         formula, source = "", "Setup"
         if quantity.name in program.updated:

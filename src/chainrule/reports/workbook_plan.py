@@ -11,12 +11,12 @@ from chainrule.documents.sheets import Style, column_letters
 from chainrule.errors import ChainruleError
 from chainrule.programs import Kind, Program, Quantity, ascii_name
 
-RATE: Final = "η"
 STEP_COLUMN: Final = 0  # of the number of updates, in every table
 FIRST_ROW: Final = 5  # of the numbers, below title, hint, a gap, bands and headers
 _GIVEN: Final[tuple[Kind, ...]] = ("input", "target", "constant", "setting", "parameter", "state")
 # A1 to XFD1048576, R1C1 addresses, and words that are values or functions.
 _ADDRESS = re.compile(r"[A-Za-z]{1,3}\d+|[Rr]\d*[Cc]\d*|[Rr]\d+|[Cc]\d+|[RrCc]", re.ASCII)
+_RATE = re.compile(r"η(_\d+)?")  # η_2 is that of the second group of parameters
 _WORDS: Final = frozenset({"true", "false", "lambda", "let"})
 
 
@@ -79,6 +79,11 @@ def given_quantities(program: Program) -> tuple[Quantity, ...]:
     return tuple(program.of_kind(*_GIVEN))
 
 
+def learning_rates(program: Program) -> tuple[str, ...]:
+    """Return the names of the learning rates: η, or η_1 and η_2 where groups of parameters have their own."""
+    return tuple(quantity.name for quantity in program.of_kind("setting") if _RATE.fullmatch(quantity.name))
+
+
 def cell_names(quantities: Iterable[Quantity], taken: Sequence[str] = ()) -> Mapping[str, str]:
     """Return a name for the cell of each quantity: η is eta, w1 is w_1, since W1 is the address of a cell.
 
@@ -126,8 +131,8 @@ def cell_name(name: str, otherwise: str = "value") -> str:
 
 def number_format(numbers: np.ndarray) -> str:
     """Return the number format of a column: six decimals, or scientific where they would show nothing."""
-    sizes = np.abs(numbers[np.isfinite(numbers) & (numbers != 0)])
-    if sizes.size and (np.quantile(sizes, 0.1) < 1e-5 or sizes.max() >= 1e6):
+    sizes = np.sort(np.abs(numbers[np.isfinite(numbers) & (numbers != 0)]))
+    if sizes.size and (sizes[sizes.size // 10] < 1e-5 or sizes[-1] >= 1e6):
         return "0.0000E+00"
     if np.all(numbers == np.round(numbers)) and np.all(np.isfinite(numbers)):
         return "General"

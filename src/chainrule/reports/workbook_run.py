@@ -18,7 +18,7 @@ from chainrule.documents.sheets import (
     column_letters,
 )
 from chainrule.programs import Assignment, Program, program_spreadsheet
-from chainrule.reports.workbook_plan import FIRST_ROW, RATE, STEP_COLUMN, PlannedColumn, value_style
+from chainrule.reports.workbook_plan import FIRST_ROW, STEP_COLUMN, PlannedColumn, learning_rates, value_style
 
 _BAND_ROW, _HEADER_ROW = FIRST_ROW - 2, FIRST_ROW - 1
 _COLUMNS_A_PAGE = 18
@@ -33,8 +33,9 @@ class Tables:
         program: whose step a row holds.
         columns: as they are planned.
         names: of the cells on Setup, by quantity.
-        formulas: of each column, with {row} and {above}, and {rate} for the learning rate.
+        formulas: of each column, with {row} and {above}, and {η} for a learning rate.
         firsts: the formulas of the first row, where they are others.
+        rates: the names of the learning rates.
     """
 
     program: Program
@@ -42,10 +43,14 @@ class Tables:
     names: Mapping[str, str]
     formulas: Mapping[str, str]
     firsts: Mapping[str, str]
+    rates: tuple[str, ...]
 
-    def letters(self, name: str) -> str:
-        """Return the column of a quantity."""
-        return next(column.letters for column in self.columns if column.quantity.name == name)
+    def formula(self, name: str, rate: str | None = None) -> str:
+        """Return the formula of a column; with the name of a cell, that holds the learning rate of all parameters."""
+        formula = self.formulas[name]
+        for own in self.rates:
+            formula = formula.replace(f"{{{own}}}", self.names[own] if rate is None else rate)
+        return formula
 
     def area(self, sheet: str, name: str, rows: int) -> Area:
         """Return the cells that hold a quantity's numbers in one of the tables."""
@@ -75,7 +80,8 @@ def plan_tables(program: Program, columns: tuple[PlannedColumn, ...], names: Map
     letters = {column.quantity.name: column.letters for column in columns}
     cells = {name: f"{letter}{{row}}" for name, letter in letters.items()}
     cells |= {name: cell for name, cell in names.items() if name not in letters}
-    cells[RATE] = "{rate}"
+    rates = learning_rates(program)
+    cells |= {rate: f"{{{rate}}}" for rate in rates}
     formulas = {line.name: _formula(line, cells) for line in program.assignments}
     firsts: dict[str, str] = {}
     for column in columns:
@@ -85,7 +91,7 @@ def plan_tables(program: Program, columns: tuple[PlannedColumn, ...], names: Map
             firsts[name] = names[name]
         elif name not in formulas:
             formulas[name] = names[name]
-    return Tables(program, columns, names, formulas, firsts)
+    return Tables(program, columns, names, formulas, firsts, rates)
 
 
 def _formula(line: Assignment, cells: Mapping[str, str]) -> str:
@@ -93,13 +99,15 @@ def _formula(line: Assignment, cells: Mapping[str, str]) -> str:
     return program_spreadsheet(line.computed, used)
 
 
-def table_sheet(name: str, tables: Tables, rate: str, numbers: Mapping[str, np.ndarray], heading: Heading) -> Sheet:
+def table_sheet(
+    name: str, tables: Tables, rate: str | None, numbers: Mapping[str, np.ndarray], heading: Heading
+) -> Sheet:
     """Return one table as a sheet.
 
     Args:
         name: of the sheet.
         tables: what all tables have in common.
-        rate: the name of the cell that holds this table's learning rate.
+        rate: the name of the cell that holds this table's learning rate; None for the rates of Setup.
         numbers: what every column computes, by quantity, (updates + 1,) each.
         heading: what stands above the table.
     """
@@ -121,7 +129,7 @@ def table_sheet(name: str, tables: Tables, rate: str, numbers: Mapping[str, np.n
             FilledColumn(
                 column.place,
                 FIRST_ROW,
-                tables.formulas[quantity.name].replace("{rate}", rate),
+                tables.formula(quantity.name, rate),
                 tuple(values.tolist()),
                 _column_style(column, values, tables.program.loss),
                 first,

@@ -18,7 +18,7 @@ from chainrule.documents.sheets import (
 )
 from chainrule.programs import Kind, Program, Quantity
 from chainrule.programs.naming import sample_name
-from chainrule.reports.workbook_plan import RATE
+from chainrule.reports.workbook_plan import learning_rates
 
 SETUP: Final = "Setup"
 _NAME, _MEANING, _VALUE = 0, 1, 2  # columns
@@ -112,7 +112,8 @@ def _blocks(program: Program, notes: Sequence[str], losses: Losses | None) -> _P
         page.heights[row] = 15.0 * -(-len(note) // 72)
     page.row += 1
     page.heading(_SETTING_TITLE, ("value",))
-    for quantity in sorted(program.of_kind("setting"), key=lambda setting: setting.name != RATE):
+    rates = learning_rates(program)
+    for quantity in sorted(program.of_kind("setting"), key=lambda setting: setting.name not in rates):
         page.line(quantity.name, quantity.meaning, (quantity,))
     for quantity in program.of_kind("state"):
         if quantity.name == "t":
