@@ -26,10 +26,10 @@ _WITHOUT_DERIVATIVE = {
     "log_normal_ cauchy_ geometric_",
 }
 
-_OPENED = "It is made of smaller ops; opened, each of them has its formula."
+OPENED = "It is made of smaller ops; opened, each of them has its formula."
 _COMPLEX = "Its numbers are complex, and formulas here are those of real numbers."
 _NOTES = {
-    _OPENED: "lstm gru rnn_tanh rnn_relu lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell multi_head_attention_forward "
+    OPENED: "lstm gru rnn_tanh rnn_relu lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell multi_head_attention_forward "
     "linear_cross_entropy gumbel_softmax",
     _COMPLEX: "fft_fft fft_ifft fft_rfft fft_irfft fft_fft2 fft_ifft2 fft_rfft2 fft_irfft2 fft_fftn fft_ifftn "
     "fft_rfftn fft_irfftn stft istft view_as_real view_as_complex",

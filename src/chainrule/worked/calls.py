@@ -6,10 +6,13 @@ from typing import Any
 
 from chainrule.ops import OpRule, bind, rule_of
 from chainrule.ops.dropout import draw_mask
+from chainrule.ops.without_formula import OPENED
 from chainrule.shapes import Tensor
 from chainrule.trace import Missing, Op, Trace, Value, ValueRef, walk
 from chainrule.worked.refusals import WorkedExampleError, place_of, without_formula
 
+VIEW_AGAIN = "view again"  # what the recorder calls a view of a tensor that was written over
+_WRITTEN_OUT = "Write the layer out in the module, with linear, sigmoid, tanh, softmax and their like."
 _MASKED_BY = {"scaled_dot_product_attention": "dropout_mask"}
 _MISFITS = (ArithmeticError, AttributeError, AssertionError, LookupError, RuntimeError, TypeError, ValueError)
 
@@ -103,6 +106,8 @@ def call_of(trace: Trace, op: Op) -> Call:
     rule = rule_of(op)
     if rule is None:
         raise without_formula(op, "There is no formula for it.")
+    if rule.formula is None and rule.move is None and rule.choose is None and not rule.cuts:
+        raise without_formula(op, rule.note, _WRITTEN_OUT if rule.note == OPENED else "")
     try:
         arguments = bind(op, lambda value: data_of(trace, value))
         if op.random_state is not None:
@@ -125,6 +130,12 @@ def _drawn(op: Op, arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _refuse_unseen(trace: Trace, op: Op) -> None:
+    if op.name == VIEW_AGAIN or (op.overwrites and any(use.place == ("hidden",) for use in op.inputs)):
+        raise without_formula(
+            op,
+            "It belongs to a view of a tensor that was written over in place.",
+            "Write the module without operations in place.",
+        )
     if op.opaque:
         raise without_formula(op, op.opaque)
     if op.autocast:

@@ -79,6 +79,8 @@ class Ledger:
     ) -> Symbol:
         """Write one line, and return the symbol of what it computes."""
         marked = sample_name(name, sample)
+        if any(self.computed[each.name].kind == "loss" for each in formula.free_symbols if each.name in self.computed):
+            step = "loss"
         kind: Kind = "loss" if step == "loss" else "forward"
         belongs = {self.sample_of(symbol.name) for symbol in formula.free_symbols} - {None}
         own = sample if sample is not None or len(belongs) != 1 else belongs.pop()

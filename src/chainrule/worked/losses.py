@@ -273,9 +273,7 @@ class Losses:
         elements = self.forward.taken(call, "input")
         is_soft = target.is_floating_point()
         if not is_soft and bool((target == call.arguments.get("ignore_index", -100)).any()):
-            raise without_formula(
-                call.op, "It ignores samples (ignore_index).", "Leave these samples out of the batch."
-            )
+            raise without_formula(call.op, "It leaves samples out (ignore_index).", "Take them out of the batch.")
         soft = self.forward.taken(call, "target") if is_soft else []
         soft_places = _by_row(target) if is_soft else places
         rows = []

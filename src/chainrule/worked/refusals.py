@@ -54,7 +54,9 @@ def refuse_unfit(trace: Trace) -> None:
 
 def too_many(found: dict[str, int], most: int) -> WorkedExampleError:
     """Return the error for a network that is too large to be written out scalar by scalar."""
-    parts = ", ".join(f"{number} {what}" for what, number in found.items() if number)
+    parts = ", ".join(
+        f"{number} {what if number > 1 else what.removesuffix('s')}" for what, number in found.items() if number
+    )
     return WorkedExampleError(
         what="The network is too large to be written out number by number.",
         found=f"{sum(found.values())} numbers: {parts}",
