@@ -33,7 +33,7 @@ def test_no_data_at_all():
         == """The task names no data.
   where:    data.source
   expected: data.source, or data.inputs and data.targets
-Built-in sets are iris, wine, breast_cancer, digits, diabetes; files end in .csv, .tsv, .parquet, .safetensors."""
+Built-in sets are iris, wine, breast_cancer, digits, diabetes, gaussian; files end in .csv, .tsv, .parquet, .safetensors."""  # noqa: E501
     )
 
 
@@ -53,8 +53,8 @@ def test_an_unknown_set_gets_the_nearest_name(tmp_path):
         == """There is no built-in data set 'breast-canser'.
   where:    data.source
   found:    breast-canser
-  expected: one of breast_cancer, diabetes, digits, iris, wine; or a file in .csv, .tsv, .parquet, .safetensors
-Did you mean 'breast_cancer'?"""
+  expected: one of breast_cancer, diabetes, digits, gaussian, iris, wine; or a file in .csv, .tsv, .parquet, .safetensors
+Did you mean 'breast_cancer'?"""  # noqa: E501
     )
 
 

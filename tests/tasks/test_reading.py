@@ -324,6 +324,7 @@ def test_every_key_is_either_decisive_or_indifferent():
         for key in (type(getattr(load_task(BASE), table)) if table else Task).model_fields
     }
     other_sources = {"data", "data.source", "data.target", "data.columns", "data.missing", "data.categories"}
+    other_sources |= {"data.samples", "data.features"}
     untested = other_sources | {"data.standardise_targets", "model", "model.weights", "model.module", "model.arguments"}
     untested |= {"stop", "stop.steps", "stop.target_loss", "stop.patience", "stop.early_stopping", "run", "optimizer"}
     assert keys - untested == {

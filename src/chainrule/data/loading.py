@@ -25,13 +25,13 @@ def load_data(spec: DataSpec, seed: int, folder: Path | None = None) -> Dataset:
 
     Args:
         spec: the task's data table.
-        seed: the seed of the split.
+        seed: of the split, and of data that are drawn.
         folder: what a relative path counts from; the working directory when None.
 
     Raises:
         DataError: the data cannot be read or used, or an option does not fit them.
     """
-    samples = read_samples(spec, folder)
+    samples = read_samples(spec, folder, seed)
     targets = samples.targets
     is_regression = targets.kind == "regression"
     if spec.standardise_targets and not is_regression:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from chainrule.data.array_files import read_array_file
 from chainrule.data.arrays import build_samples, check_arrays
+from chainrule.data.drawn import GAUSSIAN, draw_gaussian
 from chainrule.data.samples import Samples
 from chainrule.data.scikit_learn import BUILT_IN_SETS, load_built_in
 from chainrule.data.tables import build_table_samples, read_table
@@ -14,12 +15,13 @@ SUFFIXES = (".csv", ".tsv", ".parquet", ".safetensors")
 TABLE_SUFFIXES = (".csv", ".tsv", ".parquet")
 
 
-def read_samples(spec: DataSpec, folder: Path | None) -> Samples:
+def read_samples(spec: DataSpec, folder: Path | None, seed: int = 0) -> Samples:
     """Read all rows that the task names.
 
     Args:
         spec: the task's data table.
         folder: what a relative path counts from; the working directory when None.
+        seed: of data that are drawn.
 
     Raises:
         DataError: no source or two; a file that is not there or cannot be read; data that cannot be used.
@@ -32,6 +34,8 @@ def read_samples(spec: DataSpec, folder: Path | None) -> Samples:
             found=f"the source '{spec.source}', and values written out",
             expected="either data.source, or data.inputs and data.targets",
         )
+    if spec.source != GAUSSIAN:
+        _refuse_sizes(spec)
     if has_arrays:
         _refuse_column_choice(spec, "values written out")
         return build_samples(check_arrays(spec.inputs, spec.targets), spec.kind, "arrays")
@@ -40,11 +44,14 @@ def read_samples(spec: DataSpec, folder: Path | None) -> Samples:
             what="The task names no data.",
             where="data.source",
             expected="data.source, or data.inputs and data.targets",
-            next_step=f"Built-in sets are {', '.join(BUILT_IN_SETS)}; files end in {', '.join(SUFFIXES)}.",
+            next_step=f"Built-in sets are {', '.join((*BUILT_IN_SETS, GAUSSIAN))}; files end in {', '.join(SUFFIXES)}.",
         )
     if spec.source in BUILT_IN_SETS:
         _refuse_column_choice(spec, f"the built-in set '{spec.source}'")
         return load_built_in(spec.source, spec.kind)
+    if spec.source == GAUSSIAN:
+        _refuse_column_choice(spec, "drawn at random")
+        return draw_gaussian(spec, seed)
     path = (folder or Path()) / Path(spec.source).expanduser()
     _require_file(path, spec.source)
     if path.suffix.lower() in TABLE_SUFFIXES:
@@ -65,6 +72,17 @@ def _refuse_column_choice(spec: DataSpec, source: str) -> None:
             )
 
 
+def _refuse_sizes(spec: DataSpec) -> None:
+    for key, value in (("samples", spec.samples), ("features", spec.features)):
+        if value is not None:
+            raise DataError(
+                what=f"data.{key} is the size of data that are drawn at random.",
+                where=f"data.{key}",
+                found=f"{value}, and other data",
+                expected=f'no data.{key}, or data.source = "{GAUSSIAN}"',
+            )
+
+
 def _require_file(path: Path, source: str) -> None:
     if path.is_dir():
         raise DataError(
@@ -74,7 +92,7 @@ def _require_file(path: Path, source: str) -> None:
             expected=f"a file that ends in {', '.join(SUFFIXES)}",
         )
     if path.suffix == "" and not path.exists():
-        error = DataError.unknown_name("built-in data set", source, BUILT_IN_SETS, where="data.source")
+        error = DataError.unknown_name("built-in data set", source, (*BUILT_IN_SETS, GAUSSIAN), where="data.source")
         error.expected += f"; or a file in {', '.join(SUFFIXES)}"
         raise error
     if path.suffix.lower() not in SUFFIXES:

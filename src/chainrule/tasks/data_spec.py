@@ -15,8 +15,8 @@ class DataSpec(BaseModel):
     Exactly one of `source` and `inputs`/`targets` is given.
 
     Attributes:
-        source: a built-in scikit-learn set, or the path of a .csv, .parquet or .safetensors file (relative paths
-            count from the folder of the task file).
+        source: a built-in scikit-learn set, "gaussian" for numbers drawn at random, or the path of a .csv, .parquet or
+            .safetensors file (relative paths count from the folder of the task file).
         inputs: the input rows written out: a list of lists, a NumPy array, a tensor or a data frame, shape (N, ...).
         targets: the target of each row: class labels (N,) or numbers (N,) or (N, D).
         target: the target column of a file, or several for a regression with several outputs.
@@ -31,6 +31,8 @@ class DataSpec(BaseModel):
         standardise_targets: the same for the targets of a regression.
         batch_size: samples per update, or "full" for all of them.
         shuffle: a new seeded order of the training samples in every epoch.
+        samples: of the source "gaussian": how many; 100 when not given.
+        features: of the source "gaussian": how many numbers an input has; 16 when not given.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
@@ -49,3 +51,5 @@ class DataSpec(BaseModel):
     standardise_targets: bool = False
     batch_size: Count | Literal["full"] = "full"
     shuffle: bool = True
+    samples: Count | None = None
+    features: Count | None = None
