@@ -61,13 +61,22 @@ def paths_to(program: Program, name: str, most: int = 1000) -> tuple[Path, ...]:
 
 
 def count_paths(program: Program, name: str) -> int:
-    """Return how many paths lead from the loss to a quantity; counted, not followed, so it may be very large."""
+    """Return how many paths lead from the loss to a quantity; counted, not followed, so it may be very large.
+
+    Raises:
+        UnknownNameError: the program has no such quantity, or no gradient of it.
+    """
+    program.quantity(derivative_name(LOSS, name))
+    return path_counts(program)[name]
+
+
+def path_counts(program: Program) -> dict[str, int]:
+    """Return how many paths lead from the loss to each quantity that has a gradient."""
     counts: dict[str, int] = {}
     for line in program.in_step("gradients"):
         inner = [counts[term.through] for term in line.terms if goes_on(program, term)]
         counts[line.name.removeprefix(derivative_name(LOSS, ""))] = sum(inner) + (len(inner) < len(line.terms))
-    program.quantity(derivative_name(LOSS, name))
-    return counts[name]
+    return counts
 
 
 def _paths(program: Program, name: str) -> Iterator[Path]:

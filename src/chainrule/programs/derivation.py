@@ -12,7 +12,7 @@ import numpy as np
 from sympy import Expr, Mul
 
 from chainrule.errors import UnknownNameError, nearest
-from chainrule.programs.chains import Factor, count_paths, goes_on, paths_to
+from chainrule.programs.chains import Factor, goes_on, path_counts, paths_to
 from chainrule.programs.evaluating import evaluate
 from chainrule.programs.gradients import LOSS
 from chainrule.programs.naming import derivative_name, plain_digits
@@ -180,8 +180,13 @@ def derive(program: Program, name: str, most_paths: int = MOST_PATHS) -> Derivat
     Raises:
         UnknownNameError: the program has no gradient of it.
     """
-    name = known_name(program, name)
-    return _Reader(program).derivation(name, most_paths)
+    return _Reader(program).derivation(known_name(program, name), most_paths)
+
+
+def derive_all(program: Program, most_paths: int = MOST_PATHS) -> Iterator[Derivation]:
+    """Yield the derivations of the gradients of all parameters, in order; what they share is computed once."""
+    reader = _Reader(program)
+    return (reader.derivation(name, most_paths) for name in program.parameters)
 
 
 def known_name(program: Program, name: str) -> str:
@@ -275,7 +280,10 @@ class _Reader:
         self.program = program
         self.numbers = {name: quantity.value for name, quantity in program.quantities.items()}
 
+        self._counts = path_counts(program)
         self._values: dict[Expr, float] = {}
+        self._factors: dict[tuple[str, str], DerivedFactor] = {}
+        self._adjoints: dict[str, Adjoint] = {}
 
     def derivation(self, name: str, most_paths: int) -> Derivation:
         """Return the derivation of ∂E/∂name."""
@@ -318,6 +326,12 @@ class _Reader:
         return self.program.quantities[through[-1]].sample if through else None
 
     def _factor(self, factor: Factor) -> DerivedFactor:
+        key = factor.above, factor.below
+        if key not in self._factors:
+            self._factors[key] = self._new_factor(factor)
+        return self._factors[key]
+
+    def _new_factor(self, factor: Factor) -> DerivedFactor:
         equation = Equation(factor.name, factor.expression, self._value(factor.expression))
         if factor.above != LOSS:
             return DerivedFactor(equation, (self._equation(self.program.by_name[factor.above]),))
@@ -343,8 +357,11 @@ class _Reader:
         return Product(upstream, partial)
 
     def _adjoint(self, line: Assignment) -> Adjoint:
-        below = line.name.removeprefix(derivative_name(LOSS, ""))
-        return Adjoint(self._equation(line), tuple(self._product(term, below) for term in line.terms), line.stages)
+        if line.name not in self._adjoints:
+            below = line.name.removeprefix(derivative_name(LOSS, ""))
+            products = tuple(self._product(term, below) for term in line.terms)
+            self._adjoints[line.name] = Adjoint(self._equation(line), products, line.stages)
+        return self._adjoints[line.name]
 
     def _uses(self, line: Assignment, name: str, most_paths: int) -> Iterator[Use]:
         direct = [term for term in line.terms if not goes_on(self.program, term)]
@@ -358,7 +375,7 @@ class _Reader:
                 listed = paths_to(self.program, term.through, min(most_paths, left))
                 left -= len(listed)
                 paths = tuple(self._path([*path.factors, last]) for path in listed)
-                yield Use(self._chain(term, name), paths, count_paths(self.program, term.through))
+                yield Use(self._chain(term, name), paths, self._counts[term.through])
 
     def _chain(self, term: Term, below: str) -> DerivedPath:
         factors: list[Factor] = []

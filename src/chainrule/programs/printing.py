@@ -57,7 +57,9 @@ def program_spreadsheet(expression: Any, cells: Mapping[str, str]) -> str:
         UnknownNameError: a quantity in the expression has no cell.
         ChainruleError: a spreadsheet has no such function.
     """
-    printer = _Cells({symbol_of(name): cell for name, cell in cells.items()})
+    used = {symbol.name for symbol in expression.free_symbols}
+    named = used if used <= set(cells) else cells  # all of them for the error, which lists what there is
+    printer = _Cells({symbol_of(name): cells[name] for name in named})
     return printer.formula(expression)
 
 

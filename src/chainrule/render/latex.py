@@ -115,9 +115,10 @@ def _table(table: Table) -> Iterator[str]:
         alignment = "".join("r" if is_number_column(table, column) else "l" for column in columns)
         width = sum(widths[column] for column in columns)
         size = next((size for widest, size in _SIZES if width <= widest), r"\tiny")
-        for first in range(0, max(len(rows), 1), _ROWS):
+        most = int(_ROWS / stretch)
+        for first in range(0, max(len(rows), 1), most):
             lines = [" & ".join(rf"\textbf{{{latex_text(headers[column])}}}" for column in columns)]
-            lines += [" & ".join(row[column] for column in columns) for row in shown[first : first + _ROWS]]
+            lines += [" & ".join(row[column] for column in columns) for row in shown[first : first + most]]
             body = " \\\\\n".join([lines[0] + r" \\ \hline", *lines[1:]]).replace(r"\hline \\", r"\hline")
             yield f"{{{size}{height}\n\\begin{{tabular}}{{{alignment}}}\n{body}\n\\end{{tabular}}\\par}}"
 

@@ -6,7 +6,7 @@ from typing import Any
 from sympy import Expr
 
 from chainrule.programs import Program, program_latex, program_spreadsheet, program_text
-from chainrule.programs.derivation import Adjoint, Derivation, DerivedPath, Equation, derive
+from chainrule.programs.derivation import Adjoint, Derivation, DerivedPath, Equation, derive_all
 from chainrule.programs.evaluating import loss_after
 from chainrule.programs.program import Step
 
@@ -18,7 +18,13 @@ def derivation_dict(program: Program, derivation: Derivation) -> dict[str, Any]:
 
     The formulas for spreadsheets are for a sheet with one quantity in each row of column B: `quantities` says which.
     """
-    return {"program": program.title, **_Data(program).derivation(derivation), "quantities": quantity_dicts(program)}
+    data = _Data(program)
+    return {
+        "program": program.title,
+        **data.derivation(derivation),
+        "adjoints": data.adjoints(derivation),
+        "quantities": quantity_dicts(program),
+    }
 
 
 def worked_example_dict(program: Program) -> dict[str, Any]:
@@ -31,7 +37,7 @@ def worked_example_dict(program: Program) -> dict[str, Any]:
         "notes": list(program.notes),
         "quantities": quantity_dicts(program),
         "lines": {step: data.lines(step) for step in _STEPS},
-        "derivations": [data.derivation(derive(program, name)) for name in program.parameters],
+        "derivations": [data.derivation(each) for each in derive_all(program)],
     }
 
 
@@ -59,9 +65,10 @@ def _cells(program: Program) -> Mapping[str, str]:
 class _Data:
     def __init__(self, program: Program) -> None:
         self.program, self.cells = program, _cells(program)
+        self.printed: dict[Expr, dict[str, str]] = {}
 
     def derivation(self, derivation: Derivation) -> dict[str, Any]:
-        """Return one derivation."""
+        """Return one derivation, without the adjoints that others need too."""
         return {
             "parameter": derivation.parameter,
             "name": derivation.name,
@@ -75,9 +82,12 @@ class _Data:
                 for use in derivation.uses
             ],
             "sum": self._adjoint(derivation.adjoint),
-            "adjoints": [self._adjoint(adjoint) for adjoint in derivation.needed],
             "update": [self._equation(line) for line in derivation.update],
         }
+
+    def adjoints(self, derivation: Derivation) -> list[dict[str, Any]]:
+        """Return the adjoints that a derivation needs, from the loss's side."""
+        return [self._adjoint(adjoint) for adjoint in derivation.needed]
 
     def lines(self, step: Step) -> list[dict[str, Any]]:
         """Return the lines of one of the steps."""
@@ -90,11 +100,13 @@ class _Data:
         ]
 
     def _formula(self, formula: Expr) -> dict[str, str]:
-        return {
-            "formula": program_text(formula),
-            "latex": program_latex(formula),
-            "spreadsheet": program_spreadsheet(formula, self.cells),
-        }
+        if formula not in self.printed:
+            self.printed[formula] = {
+                "formula": program_text(formula),
+                "latex": program_latex(formula),
+                "spreadsheet": program_spreadsheet(formula, self.cells),
+            }
+        return self.printed[formula]
 
     def _equation(self, equation: Equation) -> dict[str, Any]:
         return {"name": equation.name, **self._formula(equation.formula), "value": equation.value}

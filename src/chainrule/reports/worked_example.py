@@ -1,10 +1,11 @@
 """A training step as a document: what is given, forward, loss, gradients and how they are derived, update."""
 
 from collections.abc import Iterator
+from itertools import islice
 
 from chainrule.documents import Block, Cell, Column, Document, Equalities, Fold, Formula, Heading, Prose, Table
 from chainrule.programs import Assignment, Program
-from chainrule.programs.derivation import Equation, derive
+from chainrule.programs.derivation import Equation, derive_all
 from chainrule.programs.evaluating import loss_after
 from chainrule.programs.program import Kind, Step
 from chainrule.reports.derivation import DIGITS, derivation_blocks, digits_note
@@ -13,7 +14,7 @@ from chainrule.reports.program_network import network_of
 
 GIVEN: tuple[Kind, ...] = ("input", "target", "parameter", "constant", "setting", "state")
 _MOST_EQUALITIES = 80  # lines of a step that are written one under another; more stand in a table
-_MOST_DERIVATIONS = 60
+_MOST_DERIVATIONS = 40
 
 
 def worked_example_document(program: Program, digits: int = DIGITS) -> Document:
@@ -82,8 +83,7 @@ class _Writer:
             "The chain rule for each parameter, path by path, down to the numbers of the forward pass. On a terminal, "
             "`chainrule explain TASK NAME` shows one of them."
         )
-        for name in names[:_MOST_DERIVATIONS]:
-            derivation = derive(self.program, name)
+        for derivation in islice(derive_all(self.program), _MOST_DERIVATIONS):
             summary = f"{derivation.name} = {number(derivation.gradient, self.digits).text}"
             blocks = tuple(derivation_blocks(self.program, derivation, self.digits, 3))
             yield Fold(summary, blocks, folds_on_terminal=True)
