@@ -1,0 +1,176 @@
+"""Which engine computes a group: the fastest that can, and in words why.
+
+The sizes that decide were measured on two cores of an AMD Zen 3 (64-H-10 networks, batches of 64, SGD): `lanes` is
+nine times as fast as the plain loop at H = 128 and twice as fast at H = 1024; vmap is no faster than it from
+H = 512 on. What is chosen follows from the sizes of the job alone, so that the same job is computed by the same engine
+again.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+import torch
+
+from chainrule.errors import ChainruleError, TaskError
+from chainrule.sweeps.lanes_engine import prepare_lanes
+from chainrule.sweeps.loop_engine import LoopEngine, train_one
+from chainrule.sweeps.outcome import EngineName, Want
+from chainrule.sweeps.problem import Problem
+from chainrule.sweeps.results import Engine, Refusal
+from chainrule.sweeps.settings import rates_of
+from chainrule.sweeps.vmap_engine import prepare_vmap
+
+Requested: TypeAlias = Literal["auto", "lanes", "vmap", "loop"]
+
+_FEW_RUN_STEPS = 5_000  # up to which the plain loop is done before another engine is ready
+_FEW_RUNS = 6  # up to which a step of all runs by vmap takes as long as the steps one by one
+_LARGE = {"lanes": 100_000, "vmap": 30_000}  # trained numbers of a run, from which on the plain loop is as fast
+_CHECKED_STEPS = 4
+_SHORT_EPOCH = 64
+_AGREEMENT = {torch.float64: 1e-9, torch.float32: 2e-3}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Choice:
+    """An engine that is ready, and why it was taken."""
+
+    engine: Engine
+    why: str
+
+
+def choose_engine(problem: Problem, requested: Requested, want: Want) -> Choice:
+    """Return the engine for a group.
+
+    Args:
+        problem: the group.
+        requested: "auto", or the engine that must do it.
+        want: what is to be known of the runs.
+
+    Raises:
+        TaskError: the requested engine cannot compute the group; says why.
+    """
+    if requested != "auto":
+        return _requested(problem, requested, want)
+    runs, numbers = problem.runs, sum(value.numel() for value in problem.trained.values())
+    on_gpu = problem.place.device.type == "cuda"
+    if draws_numbers(problem):
+        return Choice(
+            LoopEngine(problem),
+            "The model draws random numbers in its forward pass, and only one run after the other draws those of "
+            "chainrule train; lanes draws others, with engine lanes.",
+        )
+    if runs * problem.steps <= _FEW_RUN_STEPS or runs == 1:
+        return Choice(LoopEngine(problem), f"{_count(runs, 'run')} of {_count(problem.steps, 'update')} are few.")
+    reasons = []
+    for prepare, name, usual in _faster(on_gpu):
+        if numbers > _LARGE[name] and not on_gpu:
+            reasons.append(f"{name} gains nothing at {numbers:,} trained numbers a run.")
+            continue
+        if name == "vmap" and runs < _FEW_RUNS and not on_gpu:
+            reasons.append(f"vmap gains nothing with {_count(runs, 'run')}.")
+            continue
+        ready = _trusted(problem, prepare(problem, want))
+        if not isinstance(ready, Refusal):
+            return Choice(ready, " ".join([usual, *reasons]))
+        reasons.append(f"{name} could not: {ready.reason}")
+    return Choice(LoopEngine(problem), " ".join(["One run after the other.", *reasons]))
+
+
+def draws_numbers(problem: Problem) -> bool:
+    """Return whether a forward pass of the model, as it is trained, draws random numbers."""
+    state = problem.base
+    devices = [state.place.device] if state.place.device.type == "cuda" else []
+    buffers = {name: value.clone() for name, value in state.model.named_buffers()}
+    with torch.random.fork_rng(devices=devices), torch.no_grad():
+        before = _generators(problem)
+        state.model(state.batches.inputs[: min(state.batches.size, state.batches.samples)])
+        has_drawn = not all(torch.equal(one, other) for one, other in zip(before, _generators(problem), strict=True))
+    for name, value in state.model.named_buffers():
+        value.data.copy_(buffers[name])
+    return has_drawn
+
+
+def _generators(problem: Problem) -> list[torch.Tensor]:
+    states = [torch.random.get_rng_state()]
+    if problem.place.device.type == "cuda":
+        states.append(torch.cuda.get_rng_state(problem.place.device))
+    return states
+
+
+def _vmap(problem: Problem, want: Want) -> Engine | Refusal:
+    return prepare_vmap(problem)
+
+
+def _faster(on_gpu: bool) -> list[tuple[Callable[[Problem, Want], Engine | Refusal], Literal["lanes", "vmap"], str]]:
+    lanes = (prepare_lanes, "lanes", "lanes is the fastest for many runs of a small network.")
+    vmap = (_vmap, "vmap", "vmap computes many runs as one.")
+    return [vmap, lanes] if on_gpu else [lanes, vmap]  # type: ignore[list-item]  # the names are literals
+
+
+def _requested(problem: Problem, requested: EngineName, want: Want) -> Choice:
+    why = "It was asked for."
+    if requested == "loop":
+        return Choice(LoopEngine(problem), why)
+    if requested == "vmap" and draws_numbers(problem):
+        ready: Engine | Refusal = Refusal("vmap", "The model draws random numbers in its forward pass.")
+    else:
+        ready = prepare_lanes(problem, want) if requested == "lanes" else prepare_vmap(problem)
+    if requested == "lanes" and draws_numbers(problem):
+        why += " The model draws random numbers, and lanes draws others than chainrule train."
+    else:
+        ready = _trusted(problem, ready)
+    if isinstance(ready, Refusal):
+        raise TaskError(
+            what=f"The {requested} engine cannot compute this sweep.",
+            found=f"engine {requested}",
+            cause=ready.reason,
+            next_step="The engine auto takes the fastest that can.",
+        )
+    return Choice(ready, why)
+
+
+def _trusted(problem: Problem, ready: Engine | Refusal) -> Engine | Refusal:
+    """Return an engine whose first losses are those of the plain loop, or the refusal with the numbers of both."""
+    if isinstance(ready, Refusal):
+        return ready
+    # The last batch of an epoch may be smaller than the others, so an epoch is looked at where it is short.
+    per_epoch = problem.base.batches.per_epoch
+    steps = min(problem.steps, per_epoch + 1 if per_epoch <= _SHORT_EPOCH else _CHECKED_STEPS)
+    steps = max(steps, min(problem.steps, _CHECKED_STEPS))
+    rows = _rows_to_check(problem)
+    try:
+        found = ready.shortened(steps).train(rows, Want(losses=True), lambda share: None).losses
+    except ChainruleError:
+        raise
+    except (RuntimeError, NotImplementedError, TypeError, ValueError) as error:
+        return Refusal(ready.name, f"PyTorch says: {str(error).splitlines()[0]}")
+    assert found is not None  # noqa: S101 - losses were asked for
+    for number, row in enumerate(rows.tolist()):
+        plain, _ = train_one(problem, row, steps, goes_on=False, tell=lambda share: None)
+        ours = found[number, : len(plain)]
+        with np.errstate(all="ignore"):
+            differ = np.abs(ours - plain) > _AGREEMENT[problem.place.dtype] * np.maximum(np.abs(plain), 1e-6)
+        differ |= np.isfinite(ours) != np.isfinite(plain)
+        if differ.any():
+            step = int(differ.argmax())
+            return Refusal(
+                ready.name,
+                f"Its loss of step {step} of run {row} is {ours[step]:.17g}, and that of the plain loop is "
+                f"{plain[step]:.17g}.",
+            )
+    return ready
+
+
+def _rows_to_check(problem: Problem) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Return the run with the lowest rates, whose rounding is not blown up, and one like it of another seed."""
+    rates = rates_of(problem)
+    order = np.argsort(rates, kind="stable")
+    first = int(order[0])
+    others = order[problem.seeds[order] != problem.seeds[first]]
+    return np.array([first, *others[:1].tolist()], np.int64)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"

@@ -1,0 +1,306 @@
+"""Runs in the lanes of the processor's vectors: a group as `chainrule.lanes` takes it."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from chainrule.components import Objective
+from chainrule.errors import ChainruleError, UserModuleError
+from chainrule.lanes import (
+    Group,
+    Kernel,
+    Measure,
+    Runs,
+    StepDescription,
+    Unsupported,
+    Varying,
+    compile_runs,
+    final_loss,
+)
+from chainrule.penalties import attach_penalties
+from chainrule.shapes import Tensor
+from chainrule.sweeps.batched_step import penalties_of
+from chainrule.sweeps.batches_of_runs import row_numbers, training_parts
+from chainrule.sweeps.outcome import EngineName, Numbers, Want
+from chainrule.sweeps.problem import Problem, initial_tensors, varying_strengths
+from chainrule.sweeps.results import Refusal, Rows, Tell, Trained, finite_steps, measure_named, needs_states
+from chainrule.sweeps.settings import chosen, group_settings, rule_name, settings_problem
+from chainrule.training.evaluation import run_model
+
+# Near which the kernel is checked against the plain loop: values at which rounding is not blown up.
+_NOMINAL = {
+    "lr": 0.01, "momentum": 0.5, "dampening": 0.1, "weight_decay": 0.01, "beta1": 0.9, "beta2": 0.99, "alpha": 0.9,
+    "eps": 1e-8,
+}  # fmt: skip
+_STRENGTH = 0.01
+_ADDED_UP = ("mean", "sum", "batchmean")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LanesEngine:
+    """A compiled training of a group.
+
+    Attributes:
+        problem: the group.
+        kernel: the training.
+        has_measure: whether it has a measure beside the last loss.
+        is_padded: whether the last batch of an epoch is filled up with a sample that does not count.
+    """
+
+    problem: Problem
+    kernel: Kernel
+    has_measure: bool
+    is_padded: bool
+
+    @property
+    def name(self) -> EngineName:
+        """Which engine it is."""
+        return "lanes"
+
+    def shortened(self, steps: int) -> "LanesEngine":
+        """Return the engine for the first steps of the same runs."""
+        return replace(self, problem=replace(self.problem, steps=steps))
+
+    def train(self, rows: Rows, want: Want, tell: Tell) -> Trained:
+        """Train some runs of the group; see `Engine`."""
+        problem = self.problem
+        keeps_states = needs_states(want)
+        samples, order = _samples_and_order(problem, rows, self.is_padded)
+        kernel = replace(self.kernel, description=replace(self.kernel.description, samples=samples))
+        runs = Runs(
+            count=len(rows),
+            initial={
+                name: value.double().numpy()
+                for name, value in initial_tensors(problem, rows).items()
+                if value.is_floating_point()
+            },
+            settings={item.name: chosen(problem.columns, item.name, rows) for item in kernel.description.varying},
+            seeds=problem.seeds[rows],
+            order=order,
+            keeps_losses=want.losses,
+            keeps_states=keeps_states,
+        )
+        found = kernel.run(runs, problem.steps, threads=os.cpu_count() or 1)
+        numbers = np.asarray(found.measure, np.float64)
+        last, measure = (numbers[1], numbers[0]) if self.has_measure else (numbers, None)
+        losses = None if found.losses is None else found.losses.astype(np.float64)
+        steps_run = np.where(found.lost_at >= 0, found.lost_at, problem.steps).astype(np.int64)
+        return Trained(
+            losses=losses,
+            final_loss=last,
+            measure=measure,
+            steps_run=finite_steps(losses) if losses is not None else steps_run,
+            states=_states(problem, found.states, rows) if keeps_states and found.states is not None else None,
+        )
+
+
+def prepare_lanes(problem: Problem, want: Want) -> LanesEngine | Refusal:
+    """Return the engine for a group, or why it cannot compute it.
+
+    Args:
+        problem: the group.
+        want: what is to be known of the runs.
+    """
+    if problem.place.autocast:
+        return Refusal("lanes", "bfloat16 autocast runs one by one.")
+    if problem.task.run.device not in ("auto", "cpu"):
+        return Refusal("lanes", f"It computes on the CPU, and the task says run.device = {problem.task.run.device!r}.")
+    if reason := settings_problem(problem) or _schedule_problem(problem) or _padding_problem(problem):
+        return Refusal("lanes", reason)
+    measure = _with_last_loss(measure_named(want.measure)) if want.measure else final_loss()
+    try:
+        kernel = compile_runs(_description(problem), measure=measure)
+    except UserModuleError:
+        raise
+    except Unsupported as error:
+        return Refusal("lanes", error.cause or f"{error.what} {error.where}: {error.found}, not {error.expected}.")
+    except ChainruleError as error:
+        return Refusal("lanes", error.what)
+    return LanesEngine(problem, kernel, want.measure is not None, _is_padded(problem))
+
+
+def _description(problem: Problem) -> StepDescription:
+    batches = problem.base.batches
+    own = len(np.unique(problem.seeds)) > 1 and (problem.has_parts or (batches.per_epoch > 1 and batches.shuffle))
+    has_batches = batches.per_epoch > 1 or own
+    samples, _ = _samples_and_order(problem, np.arange(1), _is_padded(problem))
+    strengths = {number: Varying(key, _STRENGTH) for number, key in varying_strengths(problem.columns).items()}
+    groups = []
+    for group in group_settings(problem):
+        varying = {name: Varying(key, _NOMINAL.get(name, 0.1)) for name, key in group.varying.items()}
+        fixed = {name: value for name, value in group.fixed.items() if value is not None}
+        groups.append(Group(group.parameters, {**fixed, **varying}))
+    return StepDescription(
+        network=problem.base.model,
+        objective=_Loss(problem.base.objective, penalties_of(problem), strengths, _is_padded(problem)),
+        optimizer=rule_name(problem),
+        groups=tuple(groups),
+        samples=samples,
+        batch_size=min(batches.size, batches.samples) if has_batches else None,
+        order="own" if own else "shared",
+        objective_settings=tuple(strengths.values()),
+        precision="float64" if problem.place.dtype == torch.float64 else "float32",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Loss:
+    """The loss of a step as `lanes` takes it, with its penalties.
+
+    Attributes:
+        objective: of the task.
+        penalties: on the activations.
+        strengths: of those penalties whose strength differs between runs.
+        is_padded: samples carry a number `counts`, 1, or 0 for one that fills a batch up.
+    """
+
+    objective: Objective
+    penalties: list[Any]
+    strengths: Mapping[int, Varying]
+    is_padded: bool
+
+    def __call__(self, network: nn.Module, data: Mapping[str, Tensor], settings: Mapping[str, Tensor]) -> Tensor:
+        """Return the loss of a network on the data of a step."""
+        if not self.penalties or not torch.is_grad_enabled():  # they are collected while gradients are
+            return self._of_data(run_model(network, data["inputs"]), data)
+        with attach_penalties(network, self.penalties) as attached:
+            whole = self._of_data(run_model(network, data["inputs"]), data)
+            for number, term in enumerate(attached.values().values()):
+                varying = self.strengths.get(number)
+                whole = whole + (term * settings[varying.name] if varying is not None else term)
+        return whole
+
+    def _of_data(self, prediction: Tensor, data: Mapping[str, Tensor]) -> Tensor:
+        if not self.is_padded:
+            return self.objective(prediction, data["targets"])
+        return _counted(self.objective, prediction, data["targets"], data["counts"])
+
+
+def _counted(objective: Objective, prediction: Tensor, targets: Tensor, counts: Tensor) -> Tensor:
+    """Return the loss over the samples that count: Σₙ cₙ ℓₙ, divided by Σₙ cₙ unless the loss is a sum."""
+    module: Any = objective.module
+    if objective.name == "HalfSumOfSquares":
+        each = 0.5 * (targets - prediction).square().sum(dim=1)
+    else:
+        each = _each_sample(objective, prediction, targets)
+        if each.dim() > 1:
+            each = each.flatten(1)
+            each = each.mean(dim=1) if objective.reduction == "mean" else each.sum(dim=1)
+    total = (each * counts).sum()
+    return total if module.reduction == "sum" else total / counts.sum()
+
+
+def _each_sample(objective: Objective, prediction: Tensor, targets: Tensor) -> Tensor:
+    module: Any = objective.module
+    whole = module.reduction
+    module.reduction = "none"
+    try:
+        return objective(prediction, targets)
+    finally:
+        module.reduction = whole
+
+
+def _is_padded(problem: Problem) -> bool:
+    batches = problem.base.batches
+    return batches.per_epoch > 1 and batches.samples % batches.size != 0
+
+
+def _padding_problem(problem: Problem) -> str:
+    """Return why the last batch of an epoch, smaller than the others, cannot be filled up; nothing when it can."""
+    if not _is_padded(problem):
+        return ""
+    batches = problem.base.batches
+    smaller = f"The last batch of an epoch has {batches.samples % batches.size} samples instead of {batches.size}"
+    module = problem.base.objective.module
+    if problem.task.penalty:
+        return f"{smaller}, and penalties count every sample."
+    if getattr(module, "weight", None) is not None or getattr(module, "ignore_index", -1) >= 0:
+        return f"{smaller}, and the loss counts some samples more than others."
+    if _mixes_samples(problem):
+        return f"{smaller}, and the model computes a sample from others of its batch."
+    return ""
+
+
+def _mixes_samples(problem: Problem) -> bool:
+    """Return whether a model's output for a sample depends on the other samples of the batch."""
+    model, inputs = problem.base.model, problem.base.batches.inputs[:4].clone()
+    buffers = {name: value.clone() for name, value in model.named_buffers()}
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        before = model(inputs)[:-1]
+        inputs[-1] = inputs[0] if inputs.dtype.is_floating_point is False else inputs[-1] * 2 + 1
+        after = model(inputs)[:-1]
+    for name, value in model.named_buffers():
+        value.data.copy_(buffers[name])
+    return not torch.equal(before, after)
+
+
+def _schedule_problem(problem: Problem) -> str:
+    schedule = problem.base.schedule
+    return f"{type(schedule.scheduler).__name__} moves the learning rate between updates." if schedule else ""
+
+
+def _samples_and_order(
+    problem: Problem, rows: Rows, is_padded: bool
+) -> tuple[dict[str, Tensor], NDArray[np.int32] | None]:
+    """Return the samples of some runs, the parts of their seeds one after the other, and which of them a step takes."""
+    seeds, places = np.unique(problem.seeds[rows], return_inverse=True)
+    parts = training_parts(problem, seeds.tolist())
+    inputs, targets = parts.inputs.detach().cpu(), parts.targets.detach().cpu()
+    if parts.part_of is not None:
+        inputs, targets = inputs.flatten(0, 1), targets.flatten(0, 1)
+    samples = {"inputs": inputs, "targets": targets}
+    if is_padded:  # one sample more, which does not count
+        samples = {name: torch.cat([value, value[:1]]) for name, value in samples.items()}
+        counts = torch.ones(len(inputs) + 1, dtype=inputs.dtype)
+        counts[-1] = 0.0
+        samples["counts"] = counts
+    batches = problem.base.batches
+    everywhere = len(np.unique(problem.seeds)) > 1
+    own = everywhere and (problem.has_parts or (batches.per_epoch > 1 and batches.shuffle))
+    if batches.per_epoch == 1 and not own:
+        return samples, None
+    size = min(batches.size, batches.samples)
+    order = np.full((len(seeds), problem.steps, size), len(inputs), np.int32)
+    for step, numbers in enumerate(islice(row_numbers(problem, seeds.tolist()), problem.steps)):
+        order[:, step, : numbers.shape[1]] = numbers.numpy()
+    if parts.part_of is not None:
+        is_sample = order < len(inputs)
+        order += np.where(is_sample, np.arange(len(seeds), dtype=np.int32)[:, None, None] * batches.samples, 0)
+    return samples, order[places] if own else order[0]
+
+
+def _states(problem: Problem, found: Mapping[str, NDArray[Any]], rows: Rows) -> dict[str, Tensor]:
+    """Return parameters and buffers; buffers that are whole numbers stay as they were."""
+    own = dict(problem.base.model.named_parameters()) | dict(problem.base.model.named_buffers())
+    states = {}
+    for name, value in own.items():
+        if name in found:
+            states[name] = torch.from_numpy(found[name]).to(value.dtype)
+        else:
+            states[name] = value.detach().expand(len(rows), *value.shape).clone()
+    return states
+
+
+def _with_last_loss(measure: Measure) -> Measure:
+    """Return a measure whose result is two rows: the measure, and the last loss."""
+    last = final_loss()
+    own = {f"own_{name}": value for name, value in last.slots.items()}
+
+    def update(writer: Any, slots: dict[str, Any], loss: Any, moment: Any) -> dict[str, Any]:
+        remembered = {name.removeprefix("own_"): slots[name] for name in own}
+        now = last.update(writer, remembered, loss, moment)
+        mine = measure.update(writer, {name: slots[name] for name in measure.slots}, loss, moment)
+        return mine | {f"own_{name}": value for name, value in now.items()}
+
+    def finish(numbers: Mapping[str, Numbers], total: int) -> Numbers:
+        remembered = {name.removeprefix("own_"): numbers[name] for name in own}
+        return np.stack([measure.finish(numbers, total), last.finish(remembered, total)])
+
+    return Measure({**measure.slots, **own}, update, finish)
