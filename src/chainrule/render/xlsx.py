@@ -30,6 +30,7 @@ from chainrule.render.plain_text import printable, shortened
 _CREATED: Final = datetime(2000, 1, 1, tzinfo=UTC).replace(tzinfo=None)  # XlsxWriter takes no time zones
 _OPTIONS: Final = {
     "in_memory": True,
+    "nan_inf_to_errors": True,
     "strings_to_formulas": False,
     "strings_to_numbers": False,
     "strings_to_urls": False,

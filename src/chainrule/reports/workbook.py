@@ -139,7 +139,7 @@ def _compared(
             f"The loss {program.loss} after each update. Change the rates in the yellow cells; all trainings begin "
             "with the weights of Setup.",
             Style("note"),
-            (1, max(2, len(rates) + 1)),
+            (1, max(8, len(rates) + 1)),
         ),
         (2, 0): TextCell("learning rate η", Style("label")),
         (3, 0): TextCell(f"after {updates} update{'s' * (updates != 1)}", Style("label")),

@@ -98,7 +98,8 @@ def meaning_of(quantity: Quantity) -> str:
         return f"how fast the loss grows with {below}"
     if quantity.kind == "updated" and quantity.meaning in ("", "update"):
         return f"{quantity.name.removesuffix('⁺')} after the update"
-    return quantity.meaning
+    is_of_sample = quantity.sample is not None and "sample" not in quantity.meaning
+    return quantity.meaning + (f", sample {quantity.sample}" if is_of_sample else "")
 
 
 def derivation(program: Program, line: Assignment) -> str:
