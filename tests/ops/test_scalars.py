@@ -145,3 +145,13 @@ def test_one_scalar_of_linear() -> None:
     assert formula == x0 * w2 + x1 * w3 + b1
     derivatives = scalar_derivatives(rule, wiring, 1, lambda argument, place: Symbol(f"{argument}{place}"), "weight")
     assert derivatives == {2: x0, 3: x1}
+
+
+def test_the_derivative_of_a_sigmoid_in_terms_of_its_output() -> None:
+    arguments = {"input": at(0.5)}
+    rule = rule_for("sigmoid")
+    assert rule is not None
+    wiring = rule.wiring(arguments, torch.zeros(1))
+    y = Symbol("output0")
+    found = scalar_derivatives(rule, wiring, 0, lambda argument, place: Symbol(f"{argument}{place}"), "input", True)
+    assert found == {0: y * (1 - y)}

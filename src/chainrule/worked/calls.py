@@ -9,7 +9,7 @@ from chainrule.ops.dropout import draw_mask
 from chainrule.ops.without_formula import OPENED
 from chainrule.shapes import Tensor
 from chainrule.trace import Missing, Op, Trace, Value, ValueRef, walk
-from chainrule.worked.refusals import WorkedExampleError, place_of, without_formula
+from chainrule.worked.refusals import WorkedExampleError, without_formula
 
 VIEW_AGAIN = "view again"  # what the recorder calls a view of a tensor that was written over
 _WRITTEN_OUT = "Write the layer out in the module, with linear, sigmoid, tanh, softmax and their like."
@@ -147,11 +147,6 @@ def _refuse_unseen(trace: Trace, op: Op) -> None:
     is_complex = [trace.values[value] for value in taken_by(op) if trace.values[value].dtype.startswith("complex")]
     if is_complex:
         raise without_formula(op, f"{is_complex[0].name} is complex, and the formulas are for real numbers.")
-
-
-def described(op: Op) -> str:
-    """Say what an op is and where, for notes."""
-    return place_of(op)
 
 
 def floats_of(trace: Trace, ids: tuple[int, ...]) -> Iterator[Value]:
