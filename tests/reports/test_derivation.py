@@ -238,6 +238,7 @@ def test_the_worked_example_goes_from_what_is_given_to_the_loss_after_the_update
     ]
     places = [text.index(f"\n{heading}") for heading in headings]
     assert places == sorted(places)
+    assert "    σ(x) = 1/(1 + e^(−x))\n" in text
     assert "    h1   = w1·i1 + w2·i2 = 0.15·0.05 + 0.2·0.1 = 0.0275\n" in text
     assert "    E_total = E1 + E2 = 0.177893 + 0.064627 = 0.24252\n" in text
     assert "▸ ∂E/∂w8 = −0.0427692\n" in text

@@ -14,7 +14,7 @@ from chainrule.programs.naming import derivative_name, next_name
 from chainrule.programs.program import Step
 from chainrule.reports.derivation import DIGITS
 from chainrule.reports.derivation_data import quantity_dicts
-from chainrule.reports.printed import formula, named, number
+from chainrule.reports.printed import definitions, formula, named, number
 from chainrule.reports.program_network import network_of
 from chainrule.reports.worked_example import GIVEN, given_table
 
@@ -115,6 +115,7 @@ def _sheet(program: Program, tasks: dict[Step, list[_Task]]) -> Iterator[Block]:
     if drawing is not None:
         yield drawing
     yield given_table(program)
+    yield from definitions(program)
     yield from map(Prose, program.notes)
     for step, heading, instruction in _PARTS:
         if tasks[step]:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from sympy import Add, Expr, Mul
 
 from chainrule.documents import Equality, Formula
-from chainrule.programs import program_latex, program_text
+from chainrule.formulas import NAMED_FUNCTIONS, named_functions_in
+from chainrule.programs import Program, program_latex, program_text
 from chainrule.programs.derivation import Equation, digits_to_retype
 from chainrule.programs.naming import latex_name
 from chainrule.programs.printing import factors_latex, factors_text, number_latex, number_text
@@ -53,6 +54,20 @@ def full(value: float) -> str:
 def counted(count: int, noun: str) -> str:
     """Return a count with its noun: "1 path", "2 paths"."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def definitions(program: Program) -> tuple[Formula, ...]:
+    """Return what the functions mean that a program's formulas call by a letter: σ(x) = 1/(1 + e^(−x))."""
+    used = {kind for line in program.assignments for kind in named_functions_in(line.formula)}
+    argument = symbol_of("x")
+    return tuple(
+        Formula(
+            f"{program_text(kind(argument))} = {program_text(kind.definition(argument))}",
+            f"{program_latex(kind(argument))} = {program_latex(kind.definition(argument))}",
+        )
+        for kind in NAMED_FUNCTIONS
+        if kind in used
+    )
 
 
 @dataclass(frozen=True, slots=True)

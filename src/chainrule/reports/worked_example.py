@@ -9,7 +9,7 @@ from chainrule.programs.derivation import Equation, derive_all
 from chainrule.programs.evaluating import loss_after
 from chainrule.programs.program import Kind, Step
 from chainrule.reports.derivation import DIGITS, derivation_blocks, digits_note
-from chainrule.reports.printed import Printer, counted, formula, full, named, number
+from chainrule.reports.printed import Printer, counted, definitions, formula, full, named, number
 from chainrule.reports.program_network import network_of
 
 GIVEN: tuple[Kind, ...] = ("input", "target", "parameter", "constant", "setting", "state")
@@ -48,6 +48,7 @@ class _Writer:
         if drawing is not None:
             yield drawing
         yield given_table(self.program)
+        yield from definitions(self.program)
         yield from map(Prose, self.program.notes)
         yield Heading("Forward")
         yield from self._lines("forward")
