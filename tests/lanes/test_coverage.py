@@ -10,7 +10,7 @@ from plain_loop import relative_difference
 from torch import Tensor, nn
 from torch.nn import functional
 
-from chainrule.lanes import Group, Runs, StepDescription, Varying, compile_runs, supervised
+from chainrule.lanes import Group, Runs, Shape, StepDescription, Varying, compile_runs, supervised
 from chainrule.lanes.plain_loop import train_plainly
 
 Case = tuple[Callable[[], nn.Module], Callable[[Tensor, Tensor], Tensor], str, str]
@@ -194,6 +194,28 @@ def test_a_module_and_a_loss(case: str) -> None:
         assert relative_difference(outcome.losses[run], plain.losses) < 1e-12
         for name, values in outcome.states.items():
             assert np.allclose(values[run], plain.states[name], rtol=1e-10, atol=1e-12)
+
+
+WIDTHS = ("CrossEntropy", "BatchNorm2d", "Embedding", "Dropout", "attention", "Conv2d", "MaxPool2d", "GRU")
+
+
+@pytest.mark.parametrize("case", WIDTHS)
+def test_the_bits_do_not_depend_on_lanes_and_tiles(case: str) -> None:
+    make, loss, inputs, targets = CASES[case]
+    torch.manual_seed(8)
+    network = make()
+    samples = {"inputs": data(inputs), "targets": data(targets)}
+    with torch.no_grad():
+        network(samples["inputs"])
+    names = tuple(name for name, _ in network.named_parameters())
+    groups = (Group(names, {"lr": Varying("lr", 0.05)}),)
+    description = StepDescription(network, supervised(loss), "Adam", groups, samples)
+    runs = Runs(3, settings={"lr": np.array([0.01, 0.1, 1.0])}, seeds=np.arange(3))
+    one, other = (
+        compile_runs(description, shape=shape).run(runs, 15, threads=threads)
+        for shape, threads in ((Shape(2, 16, tile=1), 1), (Shape(8, 32, tile=4), 2))
+    )
+    assert np.array_equal(one.losses, other.losses, equal_nan=True)
 
 
 def test_the_masks_of_dropout_change_with_seed_and_step() -> None:

@@ -154,7 +154,14 @@ def _write_index_put(code: Code, node: Node) -> None:
         place = [*indices[:dimension], Index(0), *indices[dimension + rank :]]
         _put(code, node, place, dimension, (index, own, node.shape[dimension]), value, adds=adds)
 
-    code.loops(code.ranges(shape, batch), write)
+    ranges = code.ranges(shape, batch)
+    along = batch.dimension if batch is not None else 0
+    order = sorted(range(len(ranges)), key=lambda number: (number != along, number))  # sample by sample
+
+    def in_order(indices: list[Index]) -> None:
+        write([indices[order.index(number)] for number in range(len(ranges))])
+
+    code.loops([ranges[number] for number in order], in_order)
 
 
 def _put(

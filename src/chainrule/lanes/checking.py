@@ -13,7 +13,8 @@ from chainrule.lanes.unsupported import Unsupported
 
 STEPS = 4
 RUNS = 2
-TOLERANCE = {"float64": 1e-9, "float32": 2e-3}  # of the largest number; the steps may double an error a few times
+LOSS_TOLERANCE = {"float64": 1e-9, "float32": 2e-3}  # of the largest loss; steps may double an error a few times
+STATE_TOLERANCE = 1e-6  # more: Adam makes steps of a gradient that is nothing but rounding, as of a bias before a norm
 
 
 def runs_to_check(description: StepDescription, states: dict[str, torch.Tensor]) -> Runs:
@@ -43,10 +44,13 @@ def check_outcome(description: StepDescription, runs: Runs, outcome: Outcome) ->
     """
     for run in range(RUNS):
         plain = _plain(description, runs, run)
-        _compare(description, "the loss", outcome.losses[run] if outcome.losses is not None else [], plain.losses)
+        losses = outcome.losses[run] if outcome.losses is not None else []
+        _compare("the loss", losses, plain.losses, LOSS_TOLERANCE[description.precision])
+        if description.precision == "float32":
+            continue  # rounding alone can move a weight that the loss does not depend on
         for name, values in (outcome.states or {}).items():
             if name in plain.states:
-                _compare(description, f"'{name}' after {STEPS} steps", values[run], plain.states[name])
+                _compare(f"'{name}' after {STEPS} steps", values[run], plain.states[name], STATE_TOLERANCE)
 
 
 def check_samples(description: StepDescription) -> None:
@@ -67,13 +71,13 @@ def _plain(description: StepDescription, runs: Runs, run: int) -> PlainRun:
     )
 
 
-def _compare(description: StepDescription, what: str, found: Any, expected: NDArray[Any]) -> None:
+def _compare(what: str, found: Any, expected: NDArray[Any], tolerance: float) -> None:
     ours, plain = np.asarray(found, np.float64), np.asarray(expected, np.float64)
     finite = np.isfinite(plain)
     same_kind = np.array_equal(np.isfinite(ours), finite)
     scale = max(float(np.max(np.abs(plain), where=finite, initial=0.0)), 1e-6)
     difference = float(np.max(np.abs(ours - plain), where=finite & np.isfinite(ours), initial=0.0))
-    if same_kind and difference <= TOLERANCE[description.precision] * scale:
+    if same_kind and difference <= tolerance * scale:
         return
     place = (
         int(np.argmax(np.where(finite, np.abs(ours - plain), np.inf)))

@@ -69,8 +69,10 @@ def write_reduction(code: Code, node: Node) -> None:
     gone, keeps = reduced(node)
     ranges = code.ranges(source.shape, source.batch)
     left = [number for number in range(len(source.shape)) if number not in gone]
-    summed = [ranges[number] for number in sorted(gone)]
     adds = sums_over_samples(node)
+    along = source.batch.dimension if adds and source.batch is not None else -1
+    order = sorted(gone, key=lambda number: (number != along, number))  # sample by sample, whatever a tile holds
+    summed = [ranges[number] for number in order]
 
     def place_of(indices: list[Index]) -> list[Index]:
         rest = iter(indices)
@@ -98,8 +100,8 @@ def write_reduction(code: Code, node: Node) -> None:
             )
 
         def _element(indices: list[Index], offsets: list[Index]) -> Value:
-            own, other = iter(indices), iter(offsets)
-            where = [next(other) if number in gone else next(own) for number in range(len(source.shape))]
+            own, other = iter(indices), dict(zip(order, offsets, strict=True))
+            where = [other[number] if number in gone else next(own) for number in range(len(source.shape))]
             return convert(code.writer, code.value(source, where), totals[0].kind)
 
         for indices, total in zip(group, over(0, [], totals), strict=True):
