@@ -69,7 +69,7 @@ class ColumnJudge:
         self._others: dict[tuple[str, float], Points] = {}
         self._verdicts: dict[tuple[str, Reading], bool | None] = {}
         self.true_rows = truth.numbers({name: self.stated(name) for name in truth.given})
-        self._half = {name: self._rounding(name) for name in evidence.stated}
+        self.half = {name: self._rounding(name) for name in evidence.stated}
 
     def stated(self, name: str) -> np.ndarray:
         """Return the numbers of what a row is given, row by row; NaN where the table has none."""
@@ -237,8 +237,8 @@ class ColumnJudge:
     def _right_numbers(self, name: str, derivation: Derivation) -> list[bool | None]:
         """Return for each row whether the number there is right, to its digits; None where that cannot be said."""
         values = self.evidence.stated[name]
-        allowed = self._half[name] * 1.001 + noise(values)
-        own, off = self._from_parts(derivation.reading)
+        allowed = self.half[name] * 1.001 + noise(values)
+        own, off = self.from_parts(derivation.reading)
         is_right = np.abs(values - own) <= allowed + off
         known = np.isfinite(own)
         if not derivation.offset:
@@ -247,19 +247,19 @@ class ColumnJudge:
             known |= np.isfinite(whole)
             read = self._from_columns(derivation)
             if read is not derivation:  # a column of δ, right or wrong, is what the gradients are made from
-                own, off = self._from_parts(read.reading)
+                own, off = self.from_parts(read.reading)
                 is_right |= np.abs(values - own) <= allowed + off
         elif f"{name}⁺" in self.table.columns:
             before = self.row_value_of(Named(f"{name}⁺", -1))
             is_right |= np.abs(values - before) <= allowed
         return [bool(right) if known[row] else None for row, right in enumerate(is_right)]
 
-    def _from_parts(self, reading: Reading) -> tuple[np.ndarray, np.ndarray]:
+    def from_parts(self, reading: Reading) -> tuple[np.ndarray, np.ndarray]:
         """Return what a formula gives row by row, and by how much the rounding of what it reads can move that."""
         numbers = np.asarray(compute(reading, self.row_value_of))
         moved = np.zeros(self.table.rows)
         for part in dict.fromkeys(names_in(reading)):
-            half = self._half.get(part.name)
+            half = self.half.get(part.name)
             if half is None or not half.any():
                 continue
             step = self._shifted(half, part)
@@ -288,7 +288,7 @@ class ColumnJudge:
         moved = np.zeros(self.table.rows)
         given = {one: self.stated(one) for one in self.truth.given}
         for one in self.truth.given:
-            half = self._half.get(one)
+            half = self.half.get(one)
             if half is not None and half.any():
                 changed = self.truth.numbers(given | {one: given[one] + half})[name]
                 moved += np.nan_to_num(np.abs(changed - self.true_rows[name]))
@@ -365,18 +365,13 @@ class ColumnJudge:
         except UnreadableError:
             return ()
 
-        def fits(products: Sequence[Product]) -> bool:
-            try:
-                return close(self.numbers_of(flat_reading(products)), target)
-            except UnreadableError:
-                return False
-
-        single = find_slips(self.truth, derivation, offsets, fits, most=1)
+        formula = FormulaTarget(self.numbers_of, target)
+        single = find_slips(self.truth, derivation, offsets, formula, most=1)
         if single:
             return single
         is_right = lambda other: close(self.numbers_of(other), self.points.value_of(derivation.name, 0))  # noqa: E731
         repaired = repaired_slips(reading, is_right)
-        return repaired or find_slips(self.truth, derivation, offsets, fits, most=2)
+        return repaired or find_slips(self.truth, derivation, offsets, formula, most=2)
 
     def _slips_of_numbers(
         self, derivation: Derivation, wrong: Sequence[int], verdicts: Mapping[int, bool | None]
@@ -387,33 +382,13 @@ class ColumnJudge:
         if (len(wrong) == 1 and len(judged) > 1) or len(wrong) * 4 < len(judged):
             number = f"{values[wrong[0]]:.12g}"
             return (Slip("copied number", f"{number} was typed where a number is computed in the other rows"),)
-        rows = np.array(wrong[:_MOST_TRIED])
-        allowed = (self._half[name] * 1.001 + noise(values))[rows]
-        sizes = np.abs(values[rows])
-
-        def fits(products: Sequence[Product]) -> bool:
-            return fits_reading(flat_reading(products))
-
-        def fits_reading(reading: Reading) -> bool:
-            try:
-                numbers = np.broadcast_to(compute(reading, self.row_value_of), values.shape)
-                distance = np.abs(values - numbers)[rows]
-                known = np.isfinite(distance)
-                if len(rows) > 2:
-                    known &= rows != self.table.rows - 1  # it has no row below it, which a slip may read
-                if 2 * known.sum() < len(rows) or np.any(distance[known] > 4 * allowed[known] + 1e-3 * sizes[known]):
-                    return False
-                _, moved = self._from_parts(reading)
-            except (UnreadableError, KeyError):
-                return False
-            return bool(np.all(distance[known] <= (allowed + moved[rows])[known]))
-
+        target = _NumbersTarget(self, name, np.array(wrong[:_MOST_TRIED]))
         found: tuple[Slip, ...] = ()
         for one in dict.fromkeys((self._from_columns(derivation), derivation)):
-            found = found or find_slips(self.truth, one, (-1, 0, 1, FIRST), fits, most=1)
+            found = found or find_slips(self.truth, one, (-1, 0, 1, FIRST), target, most=1)
         for slip, reading in unbracketed(derivation):
-            found = found or ((slip,) if fits_reading(reading) else ())
-        return found or find_slips(self.truth, derivation, (-1, 0, 1, FIRST), fits, most=2)
+            found = found or ((slip,) if target.confirms_reading(reading) else ())
+        return found or find_slips(self.truth, derivation, (-1, 0, 1, FIRST), target, most=2)
 
     def _hidden(self, wrong: Sequence[int], derivation: Derivation) -> str:
         network = self.truth.network
@@ -467,13 +442,83 @@ class ColumnJudge:
         return self._cell(part, row) or part.name
 
 
+class FormulaTarget:
+    """A formula that stands in a cell, at random points."""
+
+    def __init__(self, compute_at: Callable[[Reading], np.ndarray], target: np.ndarray) -> None:
+        self._compute_at, self._target = compute_at, target
+
+    def numbers(self, reading: Reading) -> np.ndarray:
+        """Return a formula's numbers at the points."""
+        return self._compute_at(reading)
+
+    def matches(self, numbers: np.ndarray) -> np.ndarray:
+        """Return which sets of numbers are the formula's."""
+        return np.asarray(_agree(numbers, self._target).all(axis=-1))
+
+    def confirms(self, products: Sequence[Product]) -> bool:
+        """Return whether a sum of products is the formula, computed afresh."""
+        try:
+            return close(self._compute_at(flat_reading(products)), self._target)
+        except UnreadableError:
+            return False
+
+
+class _NumbersTarget:
+    """Numbers that were typed in rows of a column, to their digits."""
+
+    def __init__(self, judge: ColumnJudge, name: str, rows: np.ndarray) -> None:
+        self._judge, self._rows = judge, rows
+        values = judge.evidence.stated[name]
+        self._values = values[rows]
+        self._allowed = (judge.half[name] * 1.001 + noise(values))[rows]
+        self._is_last = rows == judge.table.rows - 1  # it has no row below it, which a slip may read
+        self._is_last &= len(rows) > 2
+
+    def numbers(self, reading: Reading) -> np.ndarray:
+        """Return a formula's numbers in the rows."""
+        try:
+            numbers = np.asarray(compute(reading, self._judge.row_value_of))
+        except KeyError as error:
+            raise UnreadableError(str(error)) from error
+        return np.asarray(np.broadcast_to(numbers, (self._judge.table.rows,))[self._rows])
+
+    def matches(self, numbers: np.ndarray) -> np.ndarray:
+        """Return which sets of numbers are near enough to look at more closely."""
+        return self._are_within(numbers, 4 * self._allowed + 1e-3 * np.abs(self._values))
+
+    def confirms(self, products: Sequence[Product]) -> bool:
+        """Return whether a sum of products gives the numbers, to their digits and those of what it reads."""
+        return self.confirms_reading(flat_reading(products))
+
+    def confirms_reading(self, reading: Reading) -> bool:
+        """Return the same of a formula."""
+        try:
+            numbers = self.numbers(reading)
+            if not self.matches(numbers):
+                return False
+            _, moved = self._judge.from_parts(reading)
+        except (UnreadableError, KeyError):
+            return False
+        return bool(self._are_within(numbers, self._allowed + moved[self._rows]))
+
+    def _are_within(self, numbers: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+        distance = np.abs(self._values - numbers)
+        is_known = np.isfinite(distance) & ~self._is_last
+        is_right = (distance <= allowed) | ~is_known
+        return np.asarray(is_right.all(axis=-1) & (2 * is_known.sum(axis=-1) >= len(self._rows) - self._is_last.sum()))
+
+
 def close(numbers: np.ndarray, others: np.ndarray) -> bool:
     """Return whether numbers agree at every random point."""
-    numbers = np.broadcast_to(numbers, others.shape)
+    return bool(_agree(np.broadcast_to(numbers, others.shape), others).all())
+
+
+def _agree(numbers: np.ndarray, others: np.ndarray) -> np.ndarray:
     with np.errstate(all="ignore"):
         distance = np.abs(numbers - others)
         scale = np.maximum(np.abs(others), 1e-9 * np.max(np.abs(others[np.isfinite(others)]), initial=0.0))
-        return bool(np.all(distance <= _CLOSE * scale + 1e-300))
+        return np.asarray(distance <= _CLOSE * scale + 1e-300)
 
 
 def _fixed(cell: str) -> str:

@@ -46,7 +46,7 @@ class Training:
         """Return a row, by training up to it."""
         while len(self.rows) <= number:
             place = len(self.rows)
-            given = {name: values[min(place, len(values) - 1)] for name, values in self.given.items()}
+            given = {name: np.asarray(values[min(place, len(values) - 1)]) for name, values in self.given.items()}
             if self.rates is not None:
                 given["η"] = self.rates
             if place:

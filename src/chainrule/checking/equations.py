@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from sympy import Expr
 
-from chainrule.checking.columns import close
-from chainrule.checking.derivations import Derivation, Product, derivation_of, flat_reading, reading_of
+from chainrule.checking.columns import FormulaTarget, close
+from chainrule.checking.derivations import Derivation, derivation_of, reading_of
 from chainrule.checking.evidence import Observed, free_numbers, observed_formula
 from chainrule.checking.network import TOTAL, LossConvention, Network
 from chainrule.checking.points import Points
@@ -282,19 +282,14 @@ class _EquationJudge:
     def _slips(self, derivation: Derivation, reading: Reading, most: int) -> tuple[Slip, ...]:
         target = self._numbers(reading)
 
-        def fits(products: Sequence[Product]) -> bool:
-            try:
-                return close(self._numbers(flat_reading(products)), target)
-            except UnreadableError:
-                return False
-
+        formula = FormulaTarget(self._numbers, target)
         is_right: Callable[[Reading], bool] = lambda other: close(  # noqa: E731
             self._numbers(other), self.points.value_of(derivation.name, 0)
         )
-        single = find_slips(self.truth, derivation, (0,), fits, most=1)
+        single = find_slips(self.truth, derivation, (0,), formula, most=1)
         if single or most == 1:
             return single
-        return repaired_slips(reading, is_right) or find_slips(self.truth, derivation, (0,), fits)
+        return repaired_slips(reading, is_right) or find_slips(self.truth, derivation, (0,), formula)
 
 
 def _undecided(check: ColumnCheck) -> ColumnCheck:

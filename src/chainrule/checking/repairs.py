@@ -9,6 +9,7 @@ from chainrule.checking.slips import Slip
 
 _RANK = {"+": 1, "-": 1, "*": 2, "/": 2, "^": 3}
 _MOST_TOKENS = 120
+_MOST_TWICE = 21
 _SHOWN = {"+": "+", "-": "−", "*": "·", "/": "/", "^": "^"}
 
 
@@ -36,7 +37,7 @@ def repaired_slips(reading: Reading, is_right: Callable[[Reading], bool]) -> tup
     for slip, operated in _other_operators(tokens):
         if _is_right(operated, is_right):
             return (slip,)
-    if len(tokens) > _MOST_TOKENS // 3:
+    if len(tokens) > _MOST_TWICE:
         return ()
     for once in _bracketed_once_tokens(tokens):
         for repaired in _bracketed_once(once):

@@ -96,15 +96,13 @@ def judge_table(
 def _unknown_activation(network: Network, judged: Mapping[str, Judged]) -> str:
     """Return why a layer is not understood: no usual activation, and no usual slip, makes its outputs."""
     for layer in network.layers:
-        checks = [
-            judged[unit.output].check for unit in layer.units if unit.output in judged and unit.output != unit.net
-        ]
-        if checks and all(check.is_right is False and not check.slip_kinds for check in checks):
-            names = ", ".join(check.quantity for check in checks)
+        names = [name for unit in layer.units for name in (unit.output, f"a_{unit.net}") if name != unit.net]
+        checks = [judged[name].check for name in dict.fromkeys(names) if name in judged]
+        if checks and all(not check.is_right and not check.slip_kinds for check in checks):
+            made, nets = ", ".join(check.quantity for check in checks), ", ".join(unit.net for unit in layer.units)
             return (
-                f"No usual activation makes {names} of {', '.join(unit.net for unit in layer.units)}: the first is "
-                f"{checks[0].found_formula or checks[0].found} in {checks[0].first_wrong_cell}. Known are sigmoid, tanh, "
-                "ReLU, leaky ReLU, softplus, softmax and the identity."
+                f"No usual activation makes {made} of {nets}. Known are sigmoid, tanh, ReLU, leaky ReLU, softplus, "
+                "softmax and the identity."
             )
     return ""
 

@@ -1,0 +1,127 @@
+"""Files of formulas: each equation against the network that they tell."""
+
+from pathlib import Path
+
+import pytest
+
+from chainrule.checking import SheetCheck, check_file
+from chainrule.errors import ChainruleError
+
+FORWARD = """
+h1 = w1*i1 + w2*i2
+h2 = w3*i1 + w4*i2
+a_h1 = 1/(1 + exp(-h1))
+a_h2 = 1/(1 + exp(-h2))
+o1 = w5*a_h1 + w6*a_h2
+o2 = w7*a_h1 + w8*a_h2
+a_o1 = σ(o1)
+a_o2 = σ(o2)
+E1 = ½ * (t1 - a_o1)²
+E2 = ½ * (t2 - a_o2)²
+E_total = E1 + E2
+"""
+ONE, TWO = "(a_o1 - t1) * a_o1 * (1 - a_o1)", "(a_o2 - t2) * a_o2 * (1 - a_o2)"
+
+
+def checked(folder: Path, text: str, name: str = "formulas.txt") -> SheetCheck:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    (sheet,) = check_file(path).sheets
+    return sheet
+
+
+def test_a_right_derivation(tmp_path: Path) -> None:
+    text = FORWARD + f"dE/dw5 = {ONE} * a_h1\n∂E/∂w1 = ({ONE} * w5 + {TWO} * w7) * a_h1 * (1 - a_h1) * i1\n"
+    sheet = checked(tmp_path, text + "w5_new = w5 - η * ∂E/∂w5\n")
+    assert sheet.verdict == "right"
+    assert [column.quantity for column in sheet.columns[-3:]] == ["∂E/∂w5", "∂E/∂w1", "w5⁺"]
+    assert sheet.conventions["loss"] == "½Σ(t − a)²"
+
+
+SLIPS = {
+    f"dE/dw8 = {TWO.replace('t2', 't1')} * a_h2": "wrong target: t1 stands where t2 belongs",
+    f"dE/dw5 = {ONE} * a_h2": "wrong unit's activation: a_h2 stands where a_h1 belongs",
+    "dE/dw5 = (t1 - a_o1) * a_o1 * (1 - a_o1) * a_h1": "wrong sign: (t1 − a_o1) stands where (a_o1 − t1) belongs",
+    f"dE/dw1 = {ONE} * w5 * a_h1 * (1 - a_h1) * i1": "missing path: the path through o2 is left out",
+    "dE/dw5 = a_o1 - t1 * a_o1 * (1 - a_o1) * a_h1": (
+        "missing brackets: meant is (a_o1 − t1)·a_o1·(−a_o1 + 1)·a_h1"  # as SymPy keeps what was written
+    ),
+    "dE1/dw5 = ∂E1/∂a_o1 + ∂a_o1/∂o1 + ∂o1/∂w5": (
+        "wrong operator: + stands where · belongs: along a path, derivatives are multiplied"
+    ),
+}
+
+
+@pytest.mark.parametrize("equation", SLIPS)
+def test_slips_are_named(tmp_path: Path, equation: str) -> None:
+    sheet = checked(tmp_path, FORWARD + equation)
+    (wrong,) = sheet.wrong
+    assert sheet.verdict == "wrong"
+    assert wrong.first_wrong_cell == "line 13"
+    kind = SLIPS[equation].split(":")[0]
+    assert wrong.slip_kinds == (kind,)
+    if kind != "missing brackets":
+        assert wrong.slip == SLIPS[equation]
+
+
+def test_latex_and_another_network(tmp_path: Path) -> None:
+    text = r"""
+h_1 = w_1 i_1 + b_1
+a_{h1} = \tanh(h_1)
+o_1 = w_2 a_{h1} + b_2
+E = (t_1 - o_1)^2
+\frac{\partial E}{\partial w_2} = 2 (o_1 - t_1) a_{h1}
+\frac{\partial E}{\partial w_1} = 2 (o_1 - t_1) w_2 (1 - h_1^2) i_1
+"""
+    sheet = checked(tmp_path, text, "formulas.tex")
+    (wrong,) = sheet.wrong
+    assert sheet.network["layers"] == [{"units": 1, "activation": "tanh"}, {"units": 1, "activation": "identity"}]
+    assert wrong.quantity == "∂E/∂w1"
+    assert wrong.slip == "pre-activation for activation: h1 stands where a_h1 belongs"
+    assert wrong.expected_formula == "∂E/∂w1 = 2·(o1 − t1)·w2·(1 − a_h1²)·i1"
+
+
+def test_one_equation_alone_is_taken_for_the_2_2_2_network_and_that_is_said(tmp_path: Path) -> None:
+    sheet = checked(tmp_path, f"dE/dw5 = {ONE} * a_h1")
+    assert sheet.verdict == "right"
+    assert sheet.remarks == (
+        "The names do not tell the whole network; it is taken as the 2-2-2 network with w1, w2 into h1.",
+        "No equation says the activation; sigmoid is what fits most of the equations.",
+    )
+
+
+def test_what_only_the_guess_of_the_network_makes_wrong_is_not_called_wrong(tmp_path: Path) -> None:
+    sheet = checked(tmp_path, f"dE/dw1 = {ONE} * w5 * a_h1 * (1 - a_h1) * i1")
+    assert sheet.verdict == "not understood"
+    assert sheet.columns[0].is_right is None
+    assert sheet.columns[0].reason == (
+        "It is right for a smaller network; in the 2-2-2 network it is wrong (missing path: the path through o2 is left "
+        "out). Write the forward pass too, such as o1 = w5*a_h1 + w6*a_h2."
+    )
+
+
+def test_names_of_no_network_are_not_understood(tmp_path: Path) -> None:
+    sheet = checked(tmp_path, "dE/dw9 = (a_o3 - t3) * a_h1")
+    assert sheet.verdict == "not understood"
+    assert sheet.reason == "No column is named as an input. Name the inputs i1, i2, ..."
+
+
+def test_a_file_without_equations(tmp_path: Path) -> None:
+    sheet = checked(tmp_path, "Dear diary\n")
+    assert sheet.verdict == "not understood"
+    assert sheet.reason == (
+        "There is no equation in it. Write one a line, such as dE/dw5 = (a_o1 - t1) * a_o1 * (1 - a_o1) * a_h1."
+    )
+
+
+def test_other_kinds_of_files_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "formulas.pdf"
+    path.write_bytes(b"%PDF")
+    with pytest.raises(ChainruleError) as caught:
+        check_file(path)
+    assert str(caught.value) == (
+        "chainrule cannot check a .pdf.\n"
+        f"  where:    {path}\n"
+        "  expected: a workbook (.xlsx, .csv), or a file of formulas (.txt, .md, .tex)\n"
+        "Save a spreadsheet of another program as .xlsx."
+    )
