@@ -371,6 +371,9 @@ class ColumnJudge:
             return single
         is_right = lambda other: close(self.numbers_of(other), self.points.value_of(derivation.name, 0))  # noqa: E731
         repaired = repaired_slips(reading, is_right)
+        for slip, one in () if repaired else unbracketed(derivation):
+            if close(self.numbers_of(one), target):
+                return (slip,)
         return repaired or find_slips(self.truth, derivation, offsets, formula, most=2)
 
     def _slips_of_numbers(

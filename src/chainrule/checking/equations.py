@@ -14,7 +14,7 @@ from chainrule.checking.evidence import Observed, free_numbers, observed_formula
 from chainrule.checking.network import TOTAL, LossConvention, Network
 from chainrule.checking.points import Points
 from chainrule.checking.readings import Named, Reading, UnreadableError, compute, reading_text
-from chainrule.checking.repairs import repaired_slips
+from chainrule.checking.repairs import repaired_slips, unbracketed
 from chainrule.checking.results import Checked, ColumnCheck, SheetCheck, Verdict
 from chainrule.checking.slips import Slip, find_slips
 from chainrule.checking.truth import Truth
@@ -34,6 +34,7 @@ from chainrule.programs.gradients import LOSS
 from chainrule.programs.program import symbol_of
 
 _GUESSED = ("sigmoid", "tanh", "relu", "identity")
+_MOST_LOSSES = 3  # tried where no equation says the loss
 _USUAL = shape_of([*(f"w{number}" for number in range(1, 9)), "i1", "i2", "h1", "h2", "o1", "o2", "t1", "t2"])
 _LONGEST_FILE = 2_000_000  # bytes
 
@@ -160,7 +161,14 @@ def _best(network: Network, evidence: EquationEvidence, equations: Sequence[Equa
         named = any(f"a_{unit.net}" in _names(equations) for unit in layer.units)
         choices.append((layer.activation,) if is_told or not named else _GUESSED)
     best: tuple[int, Truth] | None = None
-    for activations in product(*choices):
+    # What is not told is guessed: one activation for all hidden layers, and the usual ones for the outputs.
+    guesses = [
+        guess
+        for guess in product(*choices)
+        if len({kind for kind, choice in zip(guess[:-1], choices[:-1], strict=True) if len(choice) > 1}) < 2
+        and (len(choices[-1]) == 1 or guess[-1] in ("identity", "sigmoid") or set(guess) == {"tanh"})
+    ]
+    for activations in guesses:
         layers = tuple(
             replace(
                 layer,
@@ -177,8 +185,7 @@ def _best(network: Network, evidence: EquationEvidence, equations: Sequence[Equa
         renamed = _connected(replace(network, layers=layers))
         for loss in _losses(renamed, evidence):
             truth = Truth(replace(renamed, loss=loss))
-            judge = _EquationJudge(truth)
-            score = sum(judge.score(equation) for equation in equations)
+            score = _EquationJudge(truth).score(equations)
             if best is None or score > best[0]:
                 best = (score, truth)
             if score == 2 * len(equations):
@@ -210,7 +217,8 @@ def _losses(network: Network, evidence: EquationEvidence) -> Iterator[LossConven
     candidates = loss_candidates(len(network.outputs), network.layers[-1].activation)
     fits = {loss: sum(misfit == 0 for misfit in loss_misfits(loss, network, evidence)) for loss in candidates}
     most = max(fits.values())
-    yield from (loss for loss in candidates if fits[loss] == most)
+    found = [loss for loss in candidates if fits[loss] == most]
+    yield from found if most else found[:_MOST_LOSSES]
 
 
 class _EquationJudge:
@@ -218,12 +226,13 @@ class _EquationJudge:
         self.truth = truth
         self.points = Points(truth, {*truth.network.settings})
 
-    def score(self, equation: Equation) -> int:
-        """Return 2 for a right equation, 1 for one that is a single slip away from right, 0 for others."""
-        if not self._is_known(equation):
-            return 0
-        check = self.judge(equation, most=1)
-        return 2 if check.is_right else 1 if check.slip_kinds else 0
+    def score(self, equations: Sequence[Equation]) -> int:
+        """Return 2 for each right equation; where none is right, 1 for each that is a single slip away from it."""
+        known = [equation for equation in equations if self._is_known(equation)]
+        right = sum(2 for equation in known if self.judge(equation, most=0).is_right)
+        if right:
+            return right
+        return sum(1 for equation in known if self.judge(equation, most=1).slip_kinds)
 
     def _is_known(self, equation: Equation) -> bool:
         return equation.left is not None and self.truth.knows(equation.left)
@@ -286,9 +295,12 @@ class _EquationJudge:
         is_right: Callable[[Reading], bool] = lambda other: close(  # noqa: E731
             self._numbers(other), self.points.value_of(derivation.name, 0)
         )
-        single = find_slips(self.truth, derivation, (0,), formula, most=1)
-        if single or most == 1:
+        single = find_slips(self.truth, derivation, (0,), formula, most=1) if most else ()
+        if single or most < 2:
             return single
+        for slip, unbracketed_reading in unbracketed(derivation):
+            if close(self._numbers(unbracketed_reading), target):
+                return (slip,)
         return repaired_slips(reading, is_right) or find_slips(self.truth, derivation, (0,), formula)
 
 
