@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from chainrule.queries import explain, open_op, why
     from chainrule.recorder import Recorder, record
     from chainrule.registry import HalfSumOfSquares
+    from chainrule.sweeps import Sweep, sweep
     from chainrule.tasks import Task, load_task
     from chainrule.trace import Trace
     from chainrule.training import Run, train
@@ -25,12 +26,14 @@ _HOMES = {
     "HalfSumOfSquares": "chainrule.registry",
     "Recorder": "chainrule.recorder",
     "Run": "chainrule.training",
+    "Sweep": "chainrule.sweeps",
     "Task": "chainrule.tasks",
     "Trace": "chainrule.trace",
     "explain": "chainrule.queries",
     "load_task": "chainrule.tasks",
     "open_op": "chainrule.queries",
     "record": "chainrule.recorder",
+    "sweep": "chainrule.sweeps",
     "train": "chainrule.training",
     "verify": "chainrule.verification",
     "why": "chainrule.queries",
@@ -42,6 +45,7 @@ __all__ = [
     "HalfSumOfSquares",
     "Recorder",
     "Run",
+    "Sweep",
     "Task",
     "Trace",
     "__version__",
@@ -49,6 +53,7 @@ __all__ = [
     "load_task",
     "open_op",
     "record",
+    "sweep",
     "train",
     "verify",
     "why",

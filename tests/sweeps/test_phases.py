@@ -216,6 +216,15 @@ PAIRS: list[tuple[Case, Case]] = [
         Case("batches differ, epochs rise", batches(1 + 1e-4 * K, 0.3, 20), "diverging", window=20),
     ),
     (
+        Case(
+            "leaps up in the first epoch and stays there",
+            batches(np.where(K < 1, 1, 9 - 1e-3 * K), 0.1, 20),
+            "diverging",
+            window=20,
+        ),
+        Case("high in the first epoch", batches(9 - 6e-3 * K, 0.1, 20), "converging", window=20),
+    ),
+    (
         Case("half an epoch of noise", noisy(decay(1e-5), 0.2), "too slow", window=2000),
         Case("half an epoch that grows", noisy(np.exp(0.003 * K), 0.2), "diverging", window=2000),
     ),

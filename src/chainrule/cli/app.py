@@ -12,7 +12,7 @@ from cyclopts import App, CycloptsError, Parameter
 import chainrule
 from chainrule.cli.exit_codes import DONE, INTERRUPTED, UNUSABLE
 from chainrule.cli.json_output import print_json
-from chainrule.cli.overrides import split_overrides
+from chainrule.cli.overrides import SWEEP_OPTIONS, split_overrides
 from chainrule.cli.usage import unknown_option, usage_error
 from chainrule.errors import ChainruleError
 from chainrule.render.plain_text import printable
@@ -31,6 +31,7 @@ app = App(
         "  chainrule train --help          what else it takes\n"
         "  chainrule record digits         one step, with every operation and its numbers\n"
         "  chainrule explain two-two-two output.weight 0,0    one gradient as a sum of products\n"
+        "  chainrule sweep two-two-two     six learning rates, and what each does to the loss\n"
         "  chainrule --version             versions, and the devices found"
     ),
     help_format="plaintext",
@@ -399,6 +400,65 @@ def workbook(
 
 
 @app.command(help_epilogue="")
+def sweep(
+    task: str | None = None,
+    /,
+    *,
+    steps: int | None = None,
+    engine: Literal["auto", "lanes", "vmap", "loop"] | None = None,
+    output: Annotated[Path | None, Parameter(alias="-o")] = None,
+    resume: Path | None = None,
+    json: Flag = False,
+    quiet: Annotated[bool, Parameter(alias="-q", negative="", show_default=False)] = False,
+    changes: Changes = None,
+) -> int:
+    """Train a task with many learning rates, or other values, and say what each does to the loss.
+
+    For each value its loss curve and its phase: too slow, converging, oscillating,
+    saturated (stuck on a plateau) or diverging; then the best value, where runs
+    begin to diverge, and what is recommended, with a margin to that.
+
+    Examples:
+      chainrule sweep
+      chainrule sweep two-two-two --lr .1,.2,.5,.8,1,2 --steps 1000
+      chainrule sweep two-two-two --lr log:1:1e4:30
+      chainrule sweep iris --lr log:1e-4:10:40 -o rates.png
+      chainrule sweep digits --lr .01,.1,1 --momentum 0,.9 -o runs/rates
+
+    What varies is a list with commas, or a range: log:LOW:HIGH:COUNT, lin:LOW:HIGH:COUNT.
+    Any hyperparameter can vary, and several do in all combinations:
+      --lr (of all weights) --lr.0 (of the first layer) --momentum --weight_decay
+      --init.scale --seed --model.activation ReLU,Tanh --data.batch_size 8,32
+    One value alone changes the task, as for `chainrule train`:
+      chainrule sweep iris --lr .01,.1 --optimizer.name SGD --precision float64
+
+    Ctrl-C keeps the runs that are done. Exit code: 0 done; 2 unusable input;
+    130 interrupted.
+
+    Parameters
+    ----------
+    task
+        A TOML file, or the name of a built-in example; two-two-two when not given.
+    steps
+        Updates of each run; as many as the task has when not given.
+    engine
+        lanes (compiled, many runs at once), vmap (many at once), loop (one by one), or auto for the fastest that can.
+    output
+        A folder for all of it, or one file: the curves as .png or .svg, the page as .html, a table of all losses as
+        .csv or .parquet.
+    resume
+        Go on with the sweep in this folder.
+    json
+        Print the result as one JSON object, and nothing else, on standard output.
+    quiet
+        Show no progress.
+    """
+    from chainrule.cli.sweeping import Request, run_sweeping
+
+    return run_sweeping(task, changes or {}, Request(steps, engine, output, resume, json, quiet))
+
+
+@app.command(help_epilogue="")
 def examples(*, write: Annotated[tuple[str, Path] | None, Parameter(negative="")] = None, json: Flag = False) -> int:
     """List the built-in tasks, or write one as a TOML file with comments, to edit.
 
@@ -473,13 +533,14 @@ def launch(tokens: Sequence[str]) -> int:
     except ChainruleError as error:
         return _fail(error, is_json)
     except KeyboardInterrupt:
-        goes_on = " A run that had begun goes on with --resume and its folder." if "train" in tokens[:1] else ""
+        can_resume = tokens[:1] in (["train"], ["sweep"])
+        goes_on = " A run that had begun goes on with --resume and its folder." if can_resume else ""
         print(f"Interrupted.{goes_on}", file=sys.stderr)  # noqa: T201
         return INTERRUPTED
 
 
 def _run(tokens: Sequence[str]) -> int:
-    rest, changes = split_overrides(tokens)
+    rest, changes = split_overrides(tokens, SWEEP_OPTIONS if "sweep" in tokens[:1] else None)
     try:
         command, bound, ignored = app.parse_args(rest, exit_on_error=False, print_error=False)
     except CycloptsError as error:

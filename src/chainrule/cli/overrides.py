@@ -1,6 +1,6 @@
 """Keys of a task on the command line: `--optimizer.lr .1` or `--seed 3`, taken out before the options are read."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from chainrule.errors import TaskError
 
@@ -18,11 +18,17 @@ WHOLE_KEYS = (
     "stop",
     "run",
 )
+SWEEP_OPTIONS = ("steps", "engine", "output", "resume", "json", "quiet", "help")
+"""The options of `chainrule sweep`; every other name is a hyperparameter."""
 SHORT = {"device": "run.device", "precision": "run.precision", "epochs": "stop.epochs", "lr": "optimizer.lr"}
 
 
-def split_overrides(tokens: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+def split_overrides(tokens: Sequence[str], options: Collection[str] | None = None) -> tuple[list[str], dict[str, str]]:
     """Return the tokens that are not overrides, and the overrides by dotted key.
+
+    Args:
+        tokens: the command line.
+        options: of a command that takes any name as a key but its own options: their names.
 
     Raises:
         TaskError: an override has no value.
@@ -33,7 +39,7 @@ def split_overrides(tokens: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     while remaining:
         token = remaining.pop(0)
         name, equals, value = token.removeprefix("--").partition("=")
-        if not token.startswith("--") or not _is_override(name):
+        if not token.startswith("--") or not (_is_override(name) if options is None else name not in options):
             rest.append(token)
             continue
         if not equals:

@@ -16,6 +16,7 @@ _REPORTS = {
     "Explanation": "chainrule.reports.explanation:explanation_document",
     "Answer": "chainrule.reports.answer:answer_document",
     "Verification": "chainrule.reports.verification:verification_document",
+    "Sweep": "chainrule.reports.sweep:sweep_document",
 }
 _PAGE = "chainrule.render.page:page_html"
 _FRAGMENT = "chainrule.render.page:fragment_html"

@@ -40,6 +40,9 @@ WORSE: Final = 0.1
 """Another value of the same problem ends lower by more than this share of what its loss fell by."""
 ABOVE: Final = 1.5
 """One that is stuck is no minimum if it ends this many times above another value of the same problem."""
+LEAP: Final = 2.0
+"""Where batches differ, a run starts at the mean of its first epoch, or, when that is more than so many times the loss
+of the first batch, at that of the first batch."""
 FEWEST: Final = 10
 """Points that a run is judged from at least, where it has so many steps."""
 _ROUNDING: Final = 1e-9  # relative; a smaller rise is no rise
@@ -53,11 +56,12 @@ class Evidence:
     """What the losses of one run show, in numbers.
 
     Attributes:
-        start: the loss of the initial weights.
+        start: the loss of the initial weights; where batches differ, the mean of the first epoch.
         end: the mean loss over the last tenth of the steps.
         last: the loss of the last step.
         lowest: the lowest loss of a step.
         steps: how many steps there are.
+        width: how many losses were averaged for one point; 1 where every step takes all samples.
         lost_at: updates before the first loss that was not finite; None when all were finite.
         solved_at: updates after which the loss was at zero, to rounding, or at the target; None when it is not there
             at the end.
@@ -80,6 +84,7 @@ class Evidence:
     last: float
     lowest: float
     steps: int
+    width: int
     lost_at: int | None
     solved_at: int | None
     first_rise: int | None
@@ -172,9 +177,12 @@ def measure_curve(
     kept = losses if lost_at is None else losses[:lost_at]
     if not kept.size:
         nan = float("nan")
-        return Evidence(nan, nan, nan, nan, losses.size, 0, None, None, 0.0, 0.0, 0.0, float("inf"))
-    points, width = _averaged(kept, window)
+        return Evidence(nan, nan, nan, nan, losses.size, 1, 0, None, None, 0.0, 0.0, 0.0, float("inf"))
+    width = max(1, min(window, kept.size // FEWEST))
+    points = averaged(kept, width)
     start = float(points[0])
+    if 0 <= LEAP * kept[0] < start:  # it leapt up within the first epoch, whose mean is not where it began
+        start = float(kept[0])
     floor = rounding * abs(start)
     tail = points[-max(2, round(_TAIL * points.size)) :]
     end = float(tail.mean())
@@ -191,6 +199,7 @@ def measure_curve(
         last=float(kept[-1]),
         lowest=float(kept.min()),
         steps=losses.size,
+        width=width,
         lost_at=lost_at,
         solved_at=None if lost_at is not None else _solved_at(points, width, level),
         first_rise=int(np.argmax(risen)) * width if risen.any() else None,
@@ -203,11 +212,11 @@ def measure_curve(
     )
 
 
-def _averaged(losses: Numbers, window: int) -> tuple[Numbers, int]:
-    """Return means over windows, and how many updates a window has; what is left over at the start is dropped."""
-    width = max(1, min(window, losses.size // FEWEST))
+def averaged(losses: Numbers, width: int) -> Numbers:
+    """Return means over so many losses each; those at the start that are too few for one are dropped."""
     rest = losses.size % width
-    return losses[rest:].reshape(-1, width).mean(axis=1), width
+    means: Numbers = losses[rest:].reshape(-1, width).mean(axis=1)
+    return means
 
 
 def _noise(points: Numbers, tail: int) -> float:

@@ -1,0 +1,298 @@
+"""`chainrule sweep`: many runs of a task, with other hyperparameters each."""
+
+import json
+import time
+from collections.abc import Mapping
+from contextlib import redirect_stdout
+from dataclasses import dataclass, replace
+from pathlib import Path
+from sys import stderr, stdout
+from typing import Any, Final, final
+
+from rich.console import Console
+from rich.progress import BarColumn, TaskID, TextColumn
+from rich.progress import Progress as Bar
+from rich.text import Text
+
+from chainrule.cli.exit_codes import DONE, INTERRUPTED
+from chainrule.cli.json_output import json_text, print_json
+from chainrule.cli.overrides import SWEEP_OPTIONS, WHOLE_KEYS
+from chainrule.cli.reporter import PLAIN_SECONDS
+from chainrule.cli.sources import refuse_trace
+from chainrule.cli.training import DEFAULT_TASK
+from chainrule.cli.usage import unknown_option
+from chainrule.errors import OutputError, TaskError, UnknownNameError, did_you_mean
+from chainrule.files import replacing, write_atomically
+from chainrule.render.charts import picture_png, picture_svg
+from chainrule.render.page import page_html
+from chainrule.render.picture_files import write_pictures
+from chainrule.render.terminal import print_document
+from chainrule.reports.sweep import sweep_document
+from chainrule.reports.sweep_charts import curve_charts
+from chainrule.sweeps import Axis, Grid, Status, Sweep, grid, parse_axis
+from chainrule.sweeps.keys import canonical_key
+from chainrule.sweeps.sweeping import EngineChoice, How, sweep_grid, usual_axis
+from chainrule.tasks import Task, load_task, task_toml
+from chainrule.training import existing_or_error
+
+FILES: Final = (".png", ".svg", ".html", ".csv", ".parquet")
+_TEXTS: Final = ("name", "description")  # a comma in these is a comma
+_PLAN = "sweep.json"
+_RANGES: Final = ("log:", "lin:", "linear:")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What `chainrule sweep` is told by its own options."""
+
+    steps: int | None = None
+    engine: EngineChoice | None = None
+    output: Path | None = None
+    resume: Path | None = None
+    json: bool = False
+    quiet: bool = False
+
+
+def run_sweeping(source: str | None, changes: Mapping[str, str], request: Request) -> int:
+    """Sweep what the command line names, and return the exit code.
+
+    Args:
+        source: the task; the worked example when None.
+        changes: axes and values of the task's keys, as they were typed.
+        request: the other options.
+
+    Raises:
+        ChainruleError: the task, an axis, the output or the folder to go on with cannot be used.
+    """
+    refuse_trace(source, "sweep")
+    folder: Path | None
+    if request.resume is not None:
+        task, points, how, folder = _resumed(source, changes, request)
+    else:
+        task, axes = task_and_axes(source, changes)
+        points = grid(*axes)
+        folder = _checked_output(request.output)
+        how = How(request.steps, request.engine or "auto", None if folder is None else folder / "parts")
+        if folder is not None:
+            existing_or_error(folder)
+            _write_plan(folder, task, points, how)
+    screen = Console(stderr=request.json, highlight=False)
+    progress = LiveProgress(screen, request.quiet)
+    # What a user's module prints must not stand before the JSON.
+    with redirect_stdout(stderr if request.json else stdout):
+        try:
+            found = sweep_grid(task, points, replace(how, progress=progress))
+        finally:
+            progress.close()
+    files = _write(found, request.output if folder is None else None, folder)
+    if not (request.quiet and request.json):
+        print_document(sweep_document(found), screen)
+    for name in files:
+        screen.print(Text(f"Written: {name}"), soft_wrap=True)
+    if request.json:
+        print_json({**found.to_dict(), "files": files})
+    if found.outcome.was_interrupted:
+        hint = (
+            f"chainrule sweep --resume {folder}" if folder else "give -o FOLDER next time, and --resume FOLDER goes on"
+        )
+        screen.print(Text(f"Interrupted. To go on: {hint}"), soft_wrap=True)
+        return INTERRUPTED
+    return DONE
+
+
+def task_and_axes(source: str | None, typed: Mapping[str, str]) -> tuple[Task, list[Axis]]:
+    """Tell what varies from what is changed: a list with commas, log: and lin: are axes, one value is a change.
+
+    Args:
+        source: the task; the worked example when None.
+        typed: key → text.
+
+    Raises:
+        ChainruleError: the task cannot be read, or nothing has that key.
+    """
+    varied = {key: text for key, text in typed.items() if key not in _TEXTS and is_axis(text)}
+    plain = {key: text for key, text in typed.items() if key not in varied}
+    task = load_task(
+        DEFAULT_TASK if source is None else source, {key: text for key, text in plain.items() if _is_own(key)}
+    )
+    axes = []
+    others: dict[str, str] = {}
+    for key, text in typed.items():
+        if key in varied:
+            _canonical(key, task)
+            axes.append(parse_axis("lr" if key == "optimizer.lr" else key, text))
+        elif not _is_own(key):
+            name = _canonical(key, task)
+            if name.startswith("optimizer."):
+                others[name] = text
+            else:  # a layer's rate, or a change of the initial weights: a task has no key for it
+                axes.append(parse_axis(key, text))
+    task = load_task(task, others) if others else task
+    return task, axes or [usual_axis(task)]
+
+
+def is_axis(text: str) -> bool:
+    """Whether text is several values: a range, or a list with commas outside of brackets and quotes."""
+    if text.startswith(_RANGES):
+        return True
+    depth, quote = 0, ""
+    for character in text:
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "\"'":
+            quote = character
+        elif character in "[{(":
+            depth += 1
+        elif character in "]})":
+            depth -= 1
+        elif character == "," and depth == 0:
+            return True
+    return False
+
+
+def _is_own(key: str) -> bool:
+    """Whether a task has a key of that name; keys that only a sweep has begin with lr. or init."""
+    table, dot, _ = key.partition(".")
+    return key in WHOLE_KEYS or (bool(dot) and table in WHOLE_KEYS)
+
+
+def _canonical(key: str, task: Task) -> str:
+    try:
+        return canonical_key(key, task)
+    except UnknownNameError:
+        if did_you_mean(key, SWEEP_OPTIONS):
+            raise unknown_option(f"--{key}", [f"--{name}" for name in SWEEP_OPTIONS], "sweep") from None
+        raise
+
+
+# Folders and files
+
+
+def _checked_output(output: Path | None) -> Path | None:
+    """Return the folder to write into; None for a file, or for nothing."""
+    if output is None or output.suffix.lower() in FILES:
+        return None
+    if output.suffix and not output.is_dir():
+        raise OutputError(
+            what=f"chainrule sweep writes no {output.suffix} file.",
+            where="--output",
+            found=str(output),
+            expected=f"a folder, or a file that ends in {', '.join(FILES[:-1])} or {FILES[-1]}",
+        )
+    return output
+
+
+def _write_plan(folder: Path, task: Task, points: Grid, how: How) -> None:
+    axes = [{"key": axis.key, "values": list(axis.values), "scale": axis.scale} for axis in points.axes]
+    plan = {"axes": axes, "steps": how.steps, "engine": how.engine}
+    write_atomically(folder / "task.toml", task_toml(task).encode())
+    write_atomically(folder / _PLAN, json_text(plan).encode())
+
+
+def _resumed(source: str | None, changes: Mapping[str, str], request: Request) -> tuple[Task, Grid, How, Path]:
+    folder = request.resume
+    given = [f"TASK {source}"] if source is not None else []
+    given += [f"--{key}" for key in changes]
+    given += [f"--{name}" for name in ("steps", "engine", "output") if getattr(request, name) is not None]
+    if folder is None or given:
+        raise TaskError(
+            what="--resume takes the task and everything else from the sweep's folder.",
+            found=", ".join(given),
+            expected="nothing but --json and --quiet beside --resume",
+        )
+    try:
+        plan = json.loads((folder / _PLAN).read_bytes())
+        axes = [Axis(axis["key"], tuple(axis["values"]), axis["scale"]) for axis in plan["axes"]]
+        how = How(plan["steps"], plan["engine"], folder / "parts")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TaskError(
+            what=f"{folder} is no folder of a sweep.",
+            where="--resume",
+            found=str(error),
+            expected=f"the folder that `chainrule sweep -o {folder}` wrote",
+        ) from None
+    return load_task(folder / "task.toml"), grid(*axes), how, folder
+
+
+def _write(found: Sweep, file: Path | None, folder: Path | None) -> list[str]:
+    """Write a sweep to one file, or all of it to a folder; return the names."""
+    if folder is not None:
+        document = sweep_document(found)
+        paths = [folder / "report.html", *write_pictures(document, folder / "plots")]
+        write_atomically(paths[0], page_html(document).encode())
+        _write_table(found.to_polars(), folder / "runs.csv")
+        _write_table(found.losses_to_polars(), folder / "losses.parquet")
+        return [str(path) for path in (*paths, folder / "runs.csv", folder / "losses.parquet")]
+    if file is None:
+        return []
+    suffix = file.suffix.lower()
+    if suffix == ".html":
+        write_atomically(file, page_html(sweep_document(found)).encode())
+        return [str(file)]
+    if suffix in (".csv", ".parquet"):
+        _write_table(found.losses_to_polars(), file)
+        return [str(file)]
+    names = []
+    for number, chart in enumerate(curve_charts(found)):
+        path = file if number == 0 else file.with_stem(f"{file.stem}-{number + 1}")
+        write_atomically(path, picture_svg(chart).encode() if suffix == ".svg" else picture_png(chart))
+        names.append(str(path))
+    return names
+
+
+def _write_table(table: Any, path: Path) -> None:
+    with replacing(path) as stream:
+        if path.suffix.lower() == ".csv":
+            table.write_csv(stream)
+        else:
+            table.write_parquet(stream)
+
+
+# Progress
+
+
+@final
+class LiveProgress:
+    """Shows how far a sweep is: a live line, or a plain one now and then where there is no terminal."""
+
+    def __init__(self, screen: Console, is_quiet: bool) -> None:
+        self._screen = screen
+        self._is_quiet = is_quiet
+        self._bar: Bar | None = None
+        self._row = TaskID(0)
+        self._last_line = time.perf_counter()
+
+    def tell(self, status: Status) -> None:
+        """Show how far it is."""
+        if self._is_quiet:
+            return
+        if not self._screen.is_terminal:
+            now = time.perf_counter()
+            if now - self._last_line >= PLAIN_SECONDS:
+                self._last_line = now
+                self._screen.print(Text(status_line(status)), soft_wrap=True)
+            return
+        if self._bar is None:
+            text = TextColumn("{task.description}", markup=False)
+            self._bar = Bar(BarColumn(bar_width=24), text, console=self._screen, transient=True)
+            self._bar.start()
+            self._row = self._bar.add_task("", total=status.runs)
+        self._bar.update(self._row, completed=status.runs_done, total=status.runs, description=status_line(status))
+
+    def close(self) -> None:
+        """Take the live line off the screen."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+
+def status_line(status: Status) -> str:
+    """Say how far a sweep is, and how long it will take."""
+    left = "?" if status.seconds_left is None else _clock(status.seconds_left)
+    return f"run {status.runs_done}/{status.runs}  {status.engine}  {_clock(status.seconds)} so far  {left} left"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
