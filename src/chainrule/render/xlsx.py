@@ -191,15 +191,19 @@ def _insert_chart(book: Any, target: Any, chart: SheetChart) -> None:
     grid = {"visible": True, "line": {"color": "#E3E7EB", "width": 0.75}}
     axis = {"name_font": quiet, "num_font": quiet, "line": {"color": _LINE}, "major_gridlines": grid}
     title = {"name": "Calibri", "size": 13, "bold": True, "color": INK}
-    # A title that begins with = would be taken for the address of a cell.
-    drawn.set_title({"name": " " * chart.title.startswith("=") + chart.title, "name_font": title})
+    drawn.set_title({"name": _no_address(chart.title), "name_font": title})
     last = max(curve.x.last_row - curve.x.first_row for curve in chart.curves)
-    drawn.set_x_axis({**axis, "name": chart.x_label, "min": 0, "max": last, "major_gridlines": {"visible": False}})
-    drawn.set_y_axis({**axis, "name": chart.y_label})
+    drawn.set_x_axis({**axis, "name": _no_address(chart.x_label), "min": 0, "max": last, "major_gridlines": {"visible": False}})
+    drawn.set_y_axis({**axis, "name": _no_address(chart.y_label)})
     drawn.set_legend({"none": True} if len(chart.curves) == 1 else {"position": "right", "font": quiet})
     drawn.set_chartarea({"border": {"color": _LINE}})
     drawn.set_size({"width": chart.width, "height": chart.height})
     target.insert_chart(chart.row, chart.column, drawn, {"description": chart.title, "object_position": 2})
+
+
+def _no_address(text: str) -> str:
+    """Return a label of a chart that XlsxWriter cannot take for the address of a cell, such as One!A1."""
+    return printable(text).replace("!", "!\N{WORD JOINER}")
 
 
 def _set_page(target: Any, sheet: Sheet) -> None:

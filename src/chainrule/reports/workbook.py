@@ -63,10 +63,12 @@ def training_workbook(program: Program, updates: int = UPDATES, rates: Sequence[
         ChainruleError: there is no optimizer, a number is of no use, or spreadsheets are too small for it.
     """
     _check(program, updates, rates)
+    columns = plan_columns(program)
+    _check_size(program, len(columns), updates, len(rates))
     places = setup_places(program)
     names = cell_names(given_quantities(program), [_LOSS_NAME, *(f"rate_{n}" for n in range(1, len(rates) + 1))])
-    tables = plan_tables(program, plan_columns(program), names)
-    _check_size(tables, updates, len(rates))
+    tables = plan_tables(program, columns, names)
+    _check_formulas(tables, FIRST_ROW + updates + 1)
     rows = updates + 1
     numbers = _numbers(program, tables, updates, rates)
     run = _run_sheet(tables, numbers[0])
@@ -216,33 +218,36 @@ def _check(program: Program, updates: int, rates: Sequence[float]) -> None:
         )
 
 
-def _check_size(tables: Tables, updates: int, rates: int) -> None:
+def _check_size(program: Program, columns: int, updates: int, rates: int) -> None:
     """Refuse what does not fit into a spreadsheet."""
-    columns, rows = len(tables.columns) + 1, FIRST_ROW + updates + 1
-    if columns > MOST_COLUMNS:
+    if columns + 1 > MOST_COLUMNS:
         raise ChainruleError(
             what="The step has more numbers than a sheet has columns.",
-            where=tables.program.title,
-            found=f"{columns} columns",
+            where=program.title,
+            found=f"{columns + 1} columns",
             expected=f"at most {MOST_COLUMNS}",
             next_step="Choose a smaller network, or fewer samples in a batch (--data.batch_size).",
         )
-    if rows > MOST_ROWS:
+    if FIRST_ROW + updates + 1 > MOST_ROWS:
         raise ChainruleError(
             what="There are more updates than a sheet has rows.",
             where="--updates",
             found=str(updates),
             expected=f"at most {MOST_ROWS - FIRST_ROW - 1}",
         )
-    formulas = (columns - 1) * (updates + 1) * (1 + rates)
+    formulas = columns * (updates + 1) * (1 + rates)
     if formulas > MOST_FORMULAS:
         raise ChainruleError(
             what="The workbook would be too large to be opened with ease.",
-            found=f"{formulas} formulas: {columns - 1} columns, {updates + 1} rows, {1 + rates} tables",
+            found=f"{formulas} formulas: {columns} columns, {updates + 1} rows, {1 + rates} tables",
             expected=f"at most {MOST_FORMULAS}",
             next_step="Take fewer updates (--updates), fewer rates (--rates, or --rates none), or fewer samples in a "
             "batch.",
         )
+
+
+def _check_formulas(tables: Tables, rows: int) -> None:
+    """Refuse formulas that are too long for a cell."""
     grown = len(str(rows))
     for name in tables.formulas:
         length = max(len(tables.formula(name, rate).replace("{row}", "0" * grown)) for rate in (None, "rate_00")) + 1
