@@ -17,6 +17,9 @@ from chainrule.documents.sheets import Area, Workbook, column_letters
 from chainrule.programs import Layer, Program, layered_program
 from chainrule.render.xlsx import workbook_bytes
 from chainrule.reports.workbook import RATES, training_workbook
+from chainrule.tasks import load_task
+from chainrule.training import train
+from chainrule.training.worked_example import worked_example
 
 from .libreoffice import Cells, falsified, recalculated, with_number
 
@@ -163,6 +166,22 @@ TYPED: Mapping[str, Mapping[str, float]] = {
 TYPED_RATE = (4, 3.0)  # the fourth rate becomes 3
 
 
+# A 3-4-3 network whose step is recorded, with the weights that its seed draws.
+RECORDED = {
+    "data": {
+        "inputs": [[0.2, -0.7, 1.1], [0.9, 0.4, -0.3], [-0.5, 0.6, 0.8]],
+        "targets": [2, 0, 1],
+        "kind": "classification",
+    },
+    "model": {"layers": [4, 3]},
+    "loss": {"name": "CrossEntropyLoss"},
+    "optimizer": {"name": "Adam", "lr": 0.05},
+    "stop": {"epochs": UPDATES},
+    "run": {"precision": "float64", "device": "cpu"},
+    "seed": 5,
+}
+
+
 @dataclass(frozen=True)
 class Calculated:
     """A workbook as LibreOffice computed it from false cached values."""
@@ -197,8 +216,8 @@ class Calculated:
         return worst
 
 
-def calculated(folder: Path) -> Mapping[str, Calculated]:
-    """Return all workbooks, calculated in one start of LibreOffice."""
+def calculated(folder: Path) -> tuple[Mapping[str, Calculated], Calculated]:
+    """Return all workbooks, and that of the recorded task, calculated in one start of LibreOffice."""
     made: dict[str, tuple[Network, Workbook, int]] = {}
     for name, network_of in NETWORKS.items():
         network = network_of()
@@ -210,8 +229,12 @@ def calculated(folder: Path) -> Mapping[str, Calculated]:
         if name in TYPED:
             made[f"{name} typed"] = made[name]
             (folder / f"{name} typed.xlsx").write_bytes(falsified(typed(data, name, workbook)))
+    program = worked_example(load_task(RECORDED))
+    made["recorded"] = classifier(1, "Adam", 0), training_workbook(program, UPDATES, ()), UPDATES
+    (folder / "recorded.xlsx").write_bytes(falsified(workbook_bytes(made["recorded"][1])))
     results = recalculated([folder / f"{name}.xlsx" for name in made], folder)
-    return {name: Calculated(*made[name], sheets) for name, sheets in zip(made, results, strict=True)}
+    found = {name: Calculated(*made[name], sheets) for name, sheets in zip(made, results, strict=True)}
+    return found, found.pop("recorded")
 
 
 def typed(data: bytes, name: str, workbook: Workbook) -> bytes:
@@ -233,8 +256,9 @@ def setup_address(workbook: Workbook, quantity: str) -> str:
 
 
 def test_workbooks_train_as_pytorch_does(tmp_path: Path) -> None:
-    found = calculated(tmp_path)
-    differences: dict[str, float] = {}
+    found, recorded = calculated(tmp_path)
+    losses = np.array(train(load_task(RECORDED)).history["loss"].values)
+    differences = {"recorded": recorded.farthest("Run", {"E_total": losses})}
     for name in NETWORKS:
         own = found[name]
         differences[name] = own.farthest("Run", own.network.trained({}, own.updates))
