@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from chainrule.checking.readings import Cells, Constant, Named, Operation, Reading, Unclear
+from chainrule.checking.readings import Cells, Constant, Named, Operation, Reading, Unclear, names_in
 from chainrule.checking.tables import Labelled, Table
 from chainrule.spreadsheets import (
     Address,
@@ -56,11 +56,14 @@ class CellReader:
             if labelled.address is not None
         }
         self.cell_names: dict[str, str] = {}
+        self._copies: dict[tuple[str, int], Reading] = {}
+        self._is_copied = True  # whether what was read last reads the same in every row
 
     def learn(self, cell: str, quantity: str) -> None:
         """Take a cell without a name for a quantity that is the same in every row: the learning rate."""
         address = read_address(cell)
         if address is not None:
+            self._copies.clear()
             self._labels[address] = (quantity, None)
             self.cell_names[quantity] = cell
 
@@ -81,8 +84,19 @@ class CellReader:
         return float(cell.value)
 
     def reading(self, formula: Formula, row: int) -> Reading:
-        """Return a formula that stands in a row of the table, over quantities."""
-        return self._read(formula.tree, self.sheet, row, 0)
+        """Return a formula that stands in a row of the table, over quantities.
+
+        Copies of a formula read the same wherever all their cells are in the table or fast, so one is read for all.
+        """
+        key = (formula.pattern.key, formula.at.column)
+        known = self._copies.get(key)
+        if known is not None and all(0 <= row + part.offset < self.table.rows for part in names_in(known)):
+            return known
+        self._is_copied = not self.table.is_turned
+        reading = self._read(formula.tree, self.sheet, row, 0)
+        if self._is_copied:
+            self._copies[key] = reading
+        return reading
 
     def _read(self, node: Node, sheet: Sheet, row: int, depth: int) -> Reading:
         if isinstance(node, Number):
@@ -95,8 +109,9 @@ class CellReader:
             place = self._sheets.get(node.sheet.lower()) if node.sheet is not None else sheet
             if place is None:
                 return Unclear(f"there is no sheet {node.sheet}")
-            return self._at(node.address, place, row, depth)
+            return self._at(node.address, place, row, depth, node.is_row_fixed)
         if isinstance(node, RangeReference):
+            self._is_copied = False
             return self._range(node, sheet, row, depth)
         if isinstance(node, Binary):
             left, right = self._read(node.left, sheet, row, depth), self._read(node.right, sheet, row, depth)
@@ -123,21 +138,24 @@ class CellReader:
         upper, lower = node.corners
         return Cells(
             tuple(
-                self._at(Address(line, column), place, row, depth)
+                self._at(Address(line, column), place, row, depth, is_fast=False)
                 for line in range(upper.row, lower.row + 1)
                 for column in range(upper.column, lower.column + 1)
                 if Address(line, column) in place.cells
             )
         )
 
-    def _at(self, address: Address, sheet: Sheet, row: int, depth: int) -> Reading:
+    def _at(self, address: Address, sheet: Sheet, row: int, depth: int, is_fast: bool) -> Reading:
         if sheet is self.sheet:
             if address in self._places:
                 quantity, other = self._places[address]
+                self._is_copied &= not is_fast
                 return Named(quantity, other - row)
             if address in self._labels:
                 quantity, first = self._labels[address]
+                self._is_copied &= is_fast and first is None
                 return Named(quantity, 0 if first is None else first - row)
+        self._is_copied = False
         cell = sheet.cells.get(address)
         if cell is None or cell.value is None:
             return Constant(0.0, str(address))  # as spreadsheets take an empty cell

@@ -85,6 +85,8 @@ class ColumnJudge:
         if name not in self.table.columns or (self.table.rows == 1 and name in self.truth.given):
             return np.zeros_like(values)
         typed = np.array([self.reader.formula(name, row) is None for row in range(self.table.rows)])
+        if not typed.any():
+            return np.zeros_like(values)
         finite = values[np.isfinite(values)]
         updated = self.truth.program.updated
         if name in self.truth.given and name not in updated and len(finite) and np.ptp(finite) == 0:

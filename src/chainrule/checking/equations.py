@@ -160,7 +160,6 @@ def _best(network: Network, evidence: EquationEvidence, equations: Sequence[Equa
         is_told |= any(evidence.has(f"a_{unit.net}") for unit in layer.units)
         named = any(f"a_{unit.net}" in _names(equations) for unit in layer.units)
         choices.append((layer.activation,) if is_told or not named else _GUESSED)
-    best: tuple[int, Truth] | None = None
     # What is not told is guessed: one activation for all hidden layers, and the usual ones for the outputs.
     guesses = [
         guess
@@ -168,6 +167,8 @@ def _best(network: Network, evidence: EquationEvidence, equations: Sequence[Equa
         if len({kind for kind, choice in zip(guess[:-1], choices[:-1], strict=True) if len(choice) > 1}) < 2
         and (len(choices[-1]) == 1 or guess[-1] in ("identity", "sigmoid") or set(guess) == {"tanh"})
     ]
+    truths: list[Truth] = []
+    scores: list[int] = []
     for activations in guesses:
         layers = tuple(
             replace(
@@ -184,22 +185,23 @@ def _best(network: Network, evidence: EquationEvidence, equations: Sequence[Equa
         )
         renamed = _connected(replace(network, layers=layers))
         for loss in _losses(renamed, evidence):
-            truth = Truth(replace(renamed, loss=loss))
-            score = _EquationJudge(truth).score(equations)
-            if best is None or score > best[0]:
-                best = (score, truth)
-            if score == 2 * len(equations):
+            truths.append(Truth(replace(renamed, loss=loss)))
+            scores.append(_EquationJudge(truths[-1]).right(equations))
+            if scores[-1] == len(equations):
                 break
-        if best is not None and best[0] == 2 * len(equations):
+        if scores[-1] == len(equations):
             break
-    if best is None:
-        raise NotUnderstoodError("No loss fits.", "Write the loss, such as E1 = 1/2 (t1 - a_o1)^2.")
+    if not any(scores) and len(truths) > 1:  # none is right in any network: the one that is a slip away
+        usual = {truth.network.layers: truth for truth in reversed(truths)}  # with the first loss
+        truths = list(usual.values())[::-1]
+        scores = [_EquationJudge(truth).near(equations) for truth in truths]
+    best = truths[scores.index(max(scores))]
     guessed = [number for number, choice in enumerate(choices) if len(choice) > 1]
     remark = ""
     if guessed:
-        found = ", ".join(dict.fromkeys(best[1].network.layers[number].activation for number in guessed))
+        found = ", ".join(dict.fromkeys(best.network.layers[number].activation for number in guessed))
         remark = f"No equation says the activation; {found} is what fits most of the equations."
-    return best[1], remark
+    return best, remark
 
 
 def _connected(network: Network) -> Network:
@@ -226,13 +228,13 @@ class _EquationJudge:
         self.truth = truth
         self.points = Points(truth, {*truth.network.settings})
 
-    def score(self, equations: Sequence[Equation]) -> int:
-        """Return 2 for each right equation; where none is right, 1 for each that is a single slip away from it."""
-        known = [equation for equation in equations if self._is_known(equation)]
-        right = sum(2 for equation in known if self.judge(equation, most=0).is_right)
-        if right:
-            return right
-        return sum(1 for equation in known if self.judge(equation, most=1).slip_kinds)
+    def right(self, equations: Sequence[Equation]) -> int:
+        """Return how many equations are right."""
+        return sum(self.judge(one, most=0).is_right is True for one in equations if self._is_known(one))
+
+    def near(self, equations: Sequence[Equation]) -> int:
+        """Return how many equations are a single slip away from being right."""
+        return sum(bool(self.judge(one, most=1).slip_kinds) for one in equations if self._is_known(one))
 
     def _is_known(self, equation: Equation) -> bool:
         return equation.left is not None and self.truth.knows(equation.left)
