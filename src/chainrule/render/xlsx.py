@@ -193,7 +193,9 @@ def _insert_chart(book: Any, target: Any, chart: SheetChart) -> None:
     title = {"name": "Calibri", "size": 13, "bold": True, "color": INK}
     drawn.set_title({"name": _no_address(chart.title), "name_font": title})
     last = max(curve.x.last_row - curve.x.first_row for curve in chart.curves)
-    drawn.set_x_axis({**axis, "name": _no_address(chart.x_label), "min": 0, "max": last, "major_gridlines": {"visible": False}})
+    drawn.set_x_axis(
+        {**axis, "name": _no_address(chart.x_label), "min": 0, "max": last, "major_gridlines": {"visible": False}}
+    )
     drawn.set_y_axis({**axis, "name": _no_address(chart.y_label)})
     drawn.set_legend({"none": True} if len(chart.curves) == 1 else {"position": "right", "font": quiet})
     drawn.set_chartarea({"border": {"color": _LINE}})
