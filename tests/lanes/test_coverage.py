@@ -196,7 +196,7 @@ def test_a_module_and_a_loss(case: str) -> None:
             assert np.allclose(values[run], plain.states[name], rtol=1e-10, atol=1e-12)
 
 
-WIDTHS = ("CrossEntropy", "BatchNorm2d", "Embedding", "Dropout", "attention", "Conv2d", "MaxPool2d", "GRU")
+WIDTHS = ("CrossEntropy", "BatchNorm1d", "Embedding", "Dropout", "bmm", "Conv1d", "RNN")
 
 
 @pytest.mark.parametrize("case", WIDTHS)
@@ -209,11 +209,11 @@ def test_the_bits_do_not_depend_on_lanes_and_tiles(case: str) -> None:
         network(samples["inputs"])
     names = tuple(name for name, _ in network.named_parameters())
     groups = (Group(names, {"lr": Varying("lr", 0.05)}),)
-    description = StepDescription(network, supervised(loss), "Adam", groups, samples)
+    description = StepDescription(network, supervised(loss), "SGD", groups, samples)
     runs = Runs(3, settings={"lr": np.array([0.01, 0.1, 1.0])}, seeds=np.arange(3))
     one, other = (
         compile_runs(description, shape=shape).run(runs, 15, threads=threads)
-        for shape, threads in ((Shape(2, 16, tile=1), 1), (Shape(8, 32, tile=4), 2))
+        for shape, threads in ((Shape(2, 16, tile=1), 1), (Shape(8, 32, tile=3 if case == "CrossEntropy" else 5), 2))
     )
     assert np.array_equal(one.losses, other.losses, equal_nan=True)
 

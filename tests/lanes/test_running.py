@@ -8,6 +8,7 @@ import torch
 from plain_loop import plain_losses, relative_difference
 from torch import nn
 
+from chainrule.errors import ShapeError
 from chainrule.lanes import (
     Group,
     Measure,
@@ -139,3 +140,37 @@ def test_many_calls_are_one_training(monkeypatch: pytest.MonkeyPatch) -> None:
     assert whole.states is not None
     assert parts.states is not None
     assert all(np.array_equal(whole.states[name], parts.states[name]) for name in whole.states)
+
+
+@pytest.mark.parametrize(
+    ("description", "order", "text"),
+    [
+        (
+            classes(batch_size=8),
+            None,
+            "Each step takes some of the samples, and nothing says which.\n"
+            "  expected: order of shape [5, 8], with numbers of samples",
+        ),
+        (
+            classes(batch_size=8),
+            np.zeros((3, 5, 8), int),
+            "The numbers given for 'order' have another shape.\n  found:    [3, 5, 8]\n  expected: [5, 8]",
+        ),
+        (
+            classes(batch_size=8),
+            np.full((5, 8), 20),
+            "The order names samples that there are not.\n"
+            "  found:    numbers from 20 to 20\n  expected: numbers from 0 to 19",
+        ),
+        (
+            classes(),
+            np.zeros((5, 20), int),
+            "There is an order of samples, but every step takes all of them.",
+        ),
+    ],
+)
+def test_an_order_that_does_not_fit(description: StepDescription, order: np.ndarray | None, text: str) -> None:
+    kernel = compile_runs(description)
+    with pytest.raises(ShapeError) as refused:
+        kernel.run(Runs(3, settings={"lr": RATES}, order=order), 5)
+    assert str(refused.value) == text

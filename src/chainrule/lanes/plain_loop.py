@@ -70,7 +70,7 @@ def look_at_all(description: StepDescription) -> None:
     network = copy.deepcopy(description.network).to(torch.float64)
     constants = {name: _as_double(value) for name, value in description.constants.items()}
     read = {v.name: torch.tensor(v.nominal, dtype=torch.float64) for v in description.objective_settings}
-    count, size = description.sample_count, description.step_size
+    count, size = max(description.sample_count, 1), max(description.step_size, 1)
     for first in range(0, count, size):
         rows = torch.arange(first, first + size) % count
         data = {name: _as_double(value[rows]) for name, value in description.samples.items()}

@@ -137,7 +137,7 @@ class Job:
 
         Raises:
             UnknownNameError: a state or hyperparameter that the kernel does not have.
-            ShapeError: an array of another shape.
+            ShapeError: an array of another shape, or an order that names samples that there are not.
         """
         states = {name: tuple(value.shape) for name, value in self.kernel.inputs.states.items()}
         wanted = {item.name for item in self.kernel.description.varying}
@@ -154,10 +154,33 @@ class Job:
             if name not in wanted:
                 raise UnknownNameError.unknown_name("varying hyperparameter", name, wanted)
             _check_shape(name, np.shape(given), (self.runs.count,))
+        self._check_order()
+        if self.runs.seeds is not None:
+            _check_shape("seeds", np.shape(self.runs.seeds), (self.runs.count,))
         for name in wanted - set(self.runs.settings):
             raise UnknownNameError(
                 what=f"The hyperparameter '{name}' varies, but the runs say nothing of it.",
                 expected=f"{self.runs.count} numbers, one for each run",
+            )
+
+    def _check_order(self) -> None:
+        """Refuse an order that does not say which samples each step of each run takes."""
+        description, order = self.kernel.description, self.runs.order
+        size, count = description.batch_size, description.sample_count
+        if size is None:
+            if order is not None:
+                raise ShapeError(what="There is an order of samples, but every step takes all of them.")
+            return
+        expected = (self.steps, size) if description.order == "shared" else (self.runs.count, self.steps, size)
+        if order is None:
+            text = f"order of shape {list(expected)}, with numbers of samples"
+            raise ShapeError(what="Each step takes some of the samples, and nothing says which.", expected=text)
+        _check_shape("order", np.shape(order), expected)
+        if order.size and (order.min() < 0 or order.max() >= count):
+            raise ShapeError(
+                what="The order names samples that there are not.",
+                found=f"numbers from {order.min()} to {order.max()}",
+                expected=f"numbers from 0 to {count - 1}",
             )
 
     def work(self) -> None:

@@ -108,11 +108,12 @@ def inputs_of(description: StepDescription) -> StepInputs:
                 raise UnknownNameError.unknown_name("parameter", name, parameters)
             for slot in rule.slots(settings):
                 states[f"{name}.{slot}"] = torch.zeros_like(parameters[name])
+    rows = torch.arange(description.step_size) % max(description.sample_count, 1)
     return StepInputs(
         states=states,
         settings=_nominal(description),
         step=torch.ones((), dtype=_DTYPE),
-        samples={name: _as_double(value[: description.step_size]) for name, value in description.samples.items()},
+        samples={name: _as_double(value[rows]) for name, value in description.samples.items()},
         constants={name: _as_double(value) for name, value in description.constants.items()},
         parameters=tuple(parameters),
         buffers=tuple(buffers),
