@@ -283,3 +283,8 @@ def test_text_is_wrapped_so_that_all_columns_of_numbers_stand_side_by_side() -> 
     assert numbers.split()[-3:] == ["-1.2345678e-05"] * 3
     narrow = lines_of(Document("", (Table(columns, (row,)),)), 56)
     assert any(line.startswith("Column 2 of 4") for line in narrow)
+
+
+def test_raised_signs_in_ascii() -> None:
+    document = Document("", (Formula("(h1⁽²⁾)² + w5⁺ + 4·10⁻¹² + ½·x"),))
+    assert lines_of(document, encoding="ascii")[-1].strip() == "(h1(2))^2 + w5+ + 4*10^-12 + 1/2*x"

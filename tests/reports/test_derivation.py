@@ -7,8 +7,10 @@ from rich.console import Console
 from sympy import Float
 
 from chainrule.documents import Block, Document, Equalities, Equality, Fold, Formula, Table
+from chainrule.notation import read_expression
 from chainrule.programs import Layer, Program, layered_program
 from chainrule.programs.derivation import derive
+from chainrule.programs.evaluating import evaluate
 from chainrule.programs.written_out import at_step
 from chainrule.render.mathml import mathml
 from chainrule.render.terminal import print_document
@@ -282,3 +284,18 @@ def test_formulas_for_spreadsheets_give_the_numbers_beside_them(program: Program
         total = sum(path["product"] for path in each["paths"])
         assert total == pytest.approx(each["gradient"], rel=1e-12, abs=1e-15)
         assert len(each["paths"]) == each["path_count"]
+
+
+@pytest.mark.parametrize("program", [PROGRAM, PAIR], ids=["2-2-2", "batch"])
+def test_text_and_latex_read_back_give_the_numbers_beside_them(program: Program) -> None:
+    data = worked_example_dict(program)
+    numbers = {each["name"]: each["value"] for each in data["quantities"]}
+    equations = [line for part in data["lines"].values() for line in part]
+    equations += [factor for each in data["derivations"] for path in each["paths"] for factor in path["factors"]]
+    equations += [
+        {**stage, "value": each["sum"]["value"]} for each in data["derivations"] for stage in each["sum"]["stages"]
+    ]
+    for line in {line["formula"]: line for line in equations}.values():
+        for printed_form in (line["formula"], line["latex"]):
+            (value,) = evaluate([read_expression(printed_form)], numbers)
+            assert float(value) == pytest.approx(line["value"], rel=1e-12, abs=1e-15), printed_form

@@ -4,6 +4,7 @@ Strings of the document are never markup and never reach the terminal with contr
 """
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, assert_never
@@ -58,9 +59,13 @@ _ASCII: Final = {
     "−": "-", "–": "-", "—": "-", "·": "*", "×": "x", "÷": "/", "→": "->", "←": "<-", "…": "...", "≤": "<=",
     "≥": ">=", "≠": "!=", "≈": "~", "∂": "d", "Σ": "sum ", "∇": "grad ", "√": "sqrt", "∞": "inf", "‖": "||",
     "η": "eta", "α": "alpha", "β": "beta", "δ": "delta", "ε": "epsilon", "λ": "lambda", "μ": "mu", "σ": "sigma",
-    "θ": "theta", "π": "pi", "²": "^2", "³": "^3", "⁻": "^-", "°": "deg ", "⋮": ":", "‘": "'", "’": "'", "“": '"',
-    "”": '"', "½": "1/2 ",
+    "θ": "theta", "π": "pi", "°": "deg ", "⋮": ":", "‘": "'", "’": "'", "“": '"',
+    "”": '"', "½": "1/2", "′": "'", "▸": "+",
 }  # fmt: skip
+
+
+_RAISED: Final = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾]+")
+_LOWERED: Final = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾", "0123456789+-()")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +96,7 @@ class _Paper:
         """Return the text with what the encoding lacks written in ASCII."""
         if not self.is_plain:
             return text
+        text = _RAISED.sub(_raised_in_ascii, text)
         return "".join(character if self._has(character) else _in_ascii(character) for character in text)
 
     def _has(self, character: str) -> bool:
@@ -119,6 +125,12 @@ def print_document(document: Document, console: Console | None = None) -> None:
         console.print(_underline(title, paper, "═", "="), highlight=False)
     for renderable in _blocks(document.blocks, paper):
         console.print(renderable, highlight=False)
+
+
+def _raised_in_ascii(match: re.Match[str]) -> str:
+    """Write raised digits and signs in ASCII: h1(2), w5+, 10^-5."""
+    plain = match.group().translate(_LOWERED)
+    return plain if plain[0] in "(+" else f"^{plain}"
 
 
 def _in_ascii(character: str) -> str:
