@@ -167,12 +167,12 @@ def _of_gather(node: Node) -> Batch | None:
         return _agreed(list(places)) if source.batch is None or source.batch.dimension != dimension else None
     if source.batch is not None or node.op != "index":
         return None
-    first = gather_place(node)
+    first = GatherPlace(node)
     batches = [_broadcast_to(index, first.rank, first.start) for index in first.indices if index.batch]
     return _agreed(list(batches))
 
 
-class gather_place:  # noqa: N801
+class GatherPlace:
     """Where the indexed dimensions of x[i, j, ...] lie in the result.
 
     Attributes:

@@ -28,6 +28,8 @@ class Kernel:
 
     Attributes:
         description: what it trains.
+        inputs: of its step, with the network's own initial values.
+        traced: the step as torch.fx traced it.
         graph: its step.
         plan: how it computes the step.
         code: its text and the memory that a thread needs.

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from chainrule.lanes.forms import Form, form_of, gather_place, is_known, mark_batch, sums_over_samples
+from chainrule.lanes.forms import Form, GatherPlace, form_of, is_known, mark_batch, sums_over_samples
 from chainrule.lanes.graph import Batch, Graph, Node, Source
 from chainrule.lanes.indices import Index, Variable, as_index, structural, text
 from chainrule.lanes.pointwise import POINTWISE
@@ -131,7 +131,7 @@ def gathered(node: Node, indices: Indices) -> tuple[Node, list[tuple[Node, Indic
     if node.op == "gather":
         return source, [(node.arguments[2], list(indices))]
     if node.op == "index":
-        place = gather_place(node)
+        place = GatherPlace(node)
         own = indices[place.start : place.start + place.rank]
         return source, [(index, aligned(own, index.shape)) for index in place.indices]
     index = node.arguments[1] if node.op == "embedding" else node.arguments[2]
@@ -147,7 +147,7 @@ def gather_indices(node: Node, indices: Indices, at: ReadPlace) -> Indices:
         dimension = node.arguments[1] % max(len(source.shape), 1)
         return [*indices[:dimension], *found, *indices[dimension + 1 :]]
     if node.op == "index":
-        place = gather_place(node)
+        place = GatherPlace(node)
         return [*indices[: place.start], *found, *indices[place.start + place.rank :]]
     index = places[0][0]
     start = 0 if node.op == "embedding" else node.arguments[1] % len(source.shape)
