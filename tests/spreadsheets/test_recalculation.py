@@ -118,6 +118,22 @@ def test_a_circle_over_sheets_and_a_long_one() -> None:
     )
 
 
+def test_a_text_that_doubles_in_every_row_ends() -> None:
+    cells: dict[str, Value] = {"A1": "x" * 1000} | {f"A{row}": f"=A{row - 1}&A{row - 1}" for row in range(2, 60)}
+    values = _values(recalculated(_book(cells)))
+    assert values["A6"] == "x" * 32_000
+    assert values["A7"] == values["A59"] == ErrorValue("#VALUE!")
+
+
+def test_there_are_never_thousands_of_notes() -> None:
+    cells: dict[str, Value] = {f"A{row}": f"=A{row}" for row in range(1, 21)}
+    cells |= {f"B{row}": f"=UNKNOWN{row}(1)" for row in range(1, 21)}
+    notes = recalculated(_book(cells)).notes
+    assert len(notes) == 12
+    assert notes[5] == "15 more circles of formulas that need their own results were found."
+    assert notes[11] == "Sheet1: formulas were not computed for 15 other reasons."
+
+
 def test_a_long_column_of_formulas_does_not_go_deep() -> None:
     cells: dict[str, Value] = {"A1": 1.0} | {f"A{row}": f"=A{row - 1}+1" for row in range(2, 3001)}
     assert _values(recalculated(_book(cells)))["A3000"] == 3000.0
@@ -153,6 +169,7 @@ def test_a_long_column_of_formulas_does_not_go_deep() -> None:
         ("=0.1+0.2=0.3", True),
         ("=0.1+0.2-0.3", 0.1 + 0.2 - 0.3),
         ("=SINGLE(B1:B9)", 2.0),
+        ("=ARRAYFORMULA(SUM((B1:B1+{1,2})^2))", 25.0),
         ("=IFS(FALSE,1,TRUE,2)", 2.0),
         ("=IFS(FALSE,1)", ErrorValue("#N/A")),
         ("=IFNA(NA(),3)", 3.0),

@@ -33,9 +33,8 @@ def _values(path: Path, sheet: int = 0) -> dict[str, Value]:
 
 
 def test_every_kind_of_cell(tmp_path: Path) -> None:
-    strings = (
-        "<si><t>w1</t></si><si><r><t>a_</t></r><r><t>h1</t></r><rPh><t>x</t></rPh></si><si><t>_x0041__x000A_</t></si>"
-    )
+    strings = "<si><t>w1</t></si><si><r><t>a_</t></r><r><t>h1</t></r><rPh><t>x</t></rPh></si>"
+    strings += "<si><t>_x0041__x000A__xD800_</t></si>"
     rows = """
     <row r="2"><c r="B2" t="s"><v>0</v></c><c r="C2" t="s"><v>1</v></c><c r="D2" t="s"><v>2</v></c>
     <c r="E2" s="3"/></row>
@@ -49,7 +48,7 @@ def test_every_kind_of_cell(tmp_path: Path) -> None:
     assert _values(path) == {
         "B2": "w1",
         "C2": "a_h1",
-        "D2": "A\n",
+        "D2": "A\n_xD800_",
         "B3": 0.15,
         "C3": True,
         "D3": ErrorValue("#DIV/0!"),

@@ -5,6 +5,7 @@ Nothing is ever written to disk, nothing outside the file is opened, and only th
 
 import io
 import re
+import struct
 import zipfile
 import zlib
 from pathlib import Path
@@ -15,7 +16,10 @@ from chainrule.spreadsheets.book import BookError, Limits
 _RATIO_FROM = 1_000_000  # bytes; below, a part may be packed as tightly as it likes
 _ENCRYPTED = 0x1
 _OLD_OFFICE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-SAVE_AS_XLSX = "Open it in the program that made it and save it as .xlsx (Excel: File > Save As > Excel Workbook)."
+SAVE_AS_XLSX = (
+    "Open it in the program that made it and save it as .xlsx (Excel: File > Save As > Excel Workbook; LibreOffice: "
+    "File > Save As > Excel 2007-365; Numbers: File > Export To > Excel)."
+)
 
 _OTHER_ARCHIVES = (  # a part that only this kind of file has, and what the kind is called
     ("xl/workbook.bin", "a binary Excel workbook (.xlsb)"),
@@ -45,9 +49,10 @@ class Archive:
 
     def __init__(self, path: Path, content: bytes, limits: Limits) -> None:
         self.path = path
+        self.elements_left = limits.elements  # how much XML may still be read
         try:
             self._zip = zipfile.ZipFile(io.BytesIO(content))
-        except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError) as error:
+        except (zipfile.BadZipFile, struct.error, ValueError, NotImplementedError, OSError) as error:
             raise BookError(
                 what="The workbook is damaged: its list of parts cannot be read.",
                 where=str(path),
@@ -79,7 +84,7 @@ class Archive:
         try:
             # zipfile stops at the size that the list of parts states, which was checked.
             return self._zip.read(info)
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError) as error:
+        except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, RuntimeError, ValueError) as error:
             self._damaged(name, str(error))
 
     def _damaged(self, name: str, found: str) -> NoReturn:

@@ -26,22 +26,26 @@ class Limits:
         unpacked_bytes: the size of all that is packed in it.
         ratio: how many times smaller a part may be packed; only parts above 1 MB are looked at.
         parts: how many files are packed in it.
+        elements: how many elements the XML of all parts has.
         sheets: how many sheets it has.
         cells: how many cells hold something.
         formula_characters: how long all formulas are together.
+        different_characters: how long all formulas are that are no copies of others; further ones are not computed.
         range_cells: how many cells that hold something one range of a formula may read.
-        reads: how many cells all formulas read together.
+        steps: how many cells all formulas read, and operators and functions they compute, together.
     """
 
     file_bytes: int = 64_000_000
     unpacked_bytes: int = 128_000_000
     ratio: int = 200
     parts: int = 5_000
+    elements: int = 6_000_000
     sheets: int = 250
     cells: int = 300_000
-    formula_characters: int = 16_000_000
+    formula_characters: int = 8_000_000
+    different_characters: int = 1_000_000
     range_cells: int = 100_000
-    reads: int = 10_000_000
+    steps: int = 8_000_000
 
 
 @final

@@ -38,8 +38,8 @@ from chainrule.spreadsheets.scalars import (
     Scalar,
     compared,
     finite,
+    joined,
     number_of,
-    text_of,
 )
 
 Computed = Callable[[int, int], Result]  # of the rows down and the columns right of the pattern's own cell
@@ -167,7 +167,7 @@ class _Compiler:
             case Call(name, arguments):
                 return self.call(name, arguments, is_array)
             case DefinedName(name):
-                raise NotComputedError(f"uses the name {name}, which stands for no cells that could be found")
+                raise NotComputedError(f"uses the name {name[:40]}, which stands for no cells that could be found")
             case Unread(_, reason):
                 raise NotComputedError(_uncapitalised(reason))
 
@@ -269,11 +269,13 @@ class _Compiler:
             return self.choosing(name, arguments, is_array)
         if name in ("ROW", "COLUMN", "ROWS", "COLUMNS"):
             return self.counting(name, arguments)
+        if name == "ARRAYFORMULA" and len(arguments) == 1:
+            return self.whole(arguments[0])  # of Google Sheets
         if name == "SINGLE" and len(arguments) == 1:
             return self.single(arguments[0])  # Excel's @
         function = FUNCTIONS.get(name)
         if function is None:
-            raise NotComputedError(f"calls the function {name}, which is not known here")
+            raise NotComputedError(f"calls the function {name[:40]}, which is not known here")
         if not function.least <= len(arguments) <= function.most:
             raise NotComputedError(f"calls {name} with {len(arguments)} arguments")
         if function.takes == "values":
@@ -404,7 +406,7 @@ _OPERATORS: dict[str, Callable[..., Result]] = {
     "*": _arithmetic(operator.mul),
     "/": _arithmetic(quotient),
     "^": _arithmetic(power),
-    "&": lambda left, right: text_of(left) + text_of(right),
+    "&": joined,
     "=": lambda left, right: compared(left, right) == 0,
     "<>": lambda left, right: compared(left, right) != 0,
     "<": lambda left, right: compared(left, right) < 0,

@@ -13,7 +13,7 @@ from chainrule.spreadsheets.addresses import Address
 from chainrule.spreadsheets.book import Book, BookError, Cell, Limits, Sheet, Value
 from chainrule.spreadsheets.nodes import ErrorValue
 from chainrule.spreadsheets.number_texts import Decimal, decimal_sign, number_of_text
-from chainrule.spreadsheets.patterns import Patterns
+from chainrule.spreadsheets.patterns import Allowance, Patterns
 from chainrule.spreadsheets.tokens import ERROR_VALUES
 
 _SEPARATORS = {"\t": "a tab", ";": "a semicolon", ",": "a comma", "|": "a bar"}
@@ -51,7 +51,7 @@ def read_csv_book(path: Path, content: bytes, limits: Limits) -> Book:
         decimal = "comma"  # the countries that separate by semicolons need the comma for decimals
     if decimal == "comma":
         notes.append("The file writes decimals with a comma; 0,5 was read as one half.")
-    patterns = Patterns({})
+    patterns = Patterns({}, Allowance(limits.different_characters))
     cells: dict[Address, Cell] = {}
     unclear: list[tuple[Address, str]] = []
     for row, fields in enumerate(rows, start=1):

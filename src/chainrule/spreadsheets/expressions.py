@@ -48,6 +48,8 @@ Rows = list[list[Part]]
 def to_expression(node: Node, value_of: ValueOf, element: tuple[int, int] = (0, 0)) -> Expr:
     """Turn a formula into an expression.
 
+    Ranges are taken to be full of numbers: AVERAGE divides by all their cells, empty ones too.
+
     Args:
         node: the formula's tree.
         value_of: what stands for a cell, given the sheet that the formula names (or nothing) and the address; 0 for
@@ -113,7 +115,7 @@ class _Reader:
             case ErrorLiteral(value):
                 raise _without(f"holds the error {value}", node)
             case DefinedName(name):
-                raise _without(f"uses the name {name}, which stands for no cells that could be found", node)
+                raise _without(f"uses the name {name[:40]}, which stands for no cells that could be found", node)
             case Unread(_, reason):
                 raise _without(f"could not be read ({reason.rstrip('.')})", node)
             case Text():
@@ -190,7 +192,7 @@ class _Reader:
         if name in _OF_ARRAYS:
             return _OF_ARRAYS[name](parts, node)
         if name not in _OF_VALUES:
-            raise _without(f"calls {name}, which has no expression here", node)
+            raise _without(f"calls {name[:40]}, which has no expression here", node)
         least, most, function = _OF_VALUES[name]
         if not least <= len(arguments) <= most:
             raise _without(f"calls {name} with {len(arguments)} arguments", node)

@@ -22,8 +22,8 @@ from chainrule.spreadsheets.scalars import (
     compared,
     fail,
     finite,
+    joined,
     number_of,
-    text_of,
     truth_of,
 )
 
@@ -361,11 +361,6 @@ def _number_or_zero(value: Scalar) -> float:
     return 0.0 if isinstance(value, str) else number_of(value)
 
 
-def _joined(*values: Scalar) -> str:
-    joined = "".join(text_of(value) for value in values)
-    return joined if len(joined) <= 32_767 else fail(VALUE)
-
-
 def _seen(test: Callable[[Scalar], bool]) -> Function:
     return Function(test, sees_errors=True)
 
@@ -381,8 +376,8 @@ FUNCTIONS: dict[str, Function] = {
     "ATAN2": _of_two(_arc_tangent),
     "ATANH": _of_one(math.atanh),
     "AVERAGE": _over(_mean),
-    "CONCAT": Function(_joined, 1, 255),
-    "CONCATENATE": Function(_joined, 1, 255),
+    "CONCAT": Function(joined, 1, 255),
+    "CONCATENATE": Function(joined, 1, 255),
     "COS": _of_one(math.cos),
     "COSH": _of_one(math.cosh),
     "COUNT": _counting(lambda value: type(value) is float),

@@ -11,23 +11,23 @@ from chainrule.spreadsheets.scalars import NOT_AVAILABLE, VALUE, Failure, Scalar
 
 
 class TooMuchError(Exception):
-    """All formulas together read more cells than the limit."""
+    """All formulas together take more steps than the limit."""
 
 
 @final
 @dataclass(slots=True)
 class Budget:
-    """How many cells may still be read, by all formulas together."""
+    """How many cells may still be read, and operators computed, by all formulas together."""
 
     left: int
 
-    def spend(self, cells: int) -> None:
-        """Count cells that are read.
+    def spend(self, steps: int) -> None:
+        """Count cells that are read or operators that are computed.
 
         Raises:
             TooMuchError: nothing is left.
         """
-        self.left -= cells
+        self.left -= steps
         if self.left < 0:
             raise TooMuchError
 

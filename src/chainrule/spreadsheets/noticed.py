@@ -9,6 +9,7 @@ from chainrule.spreadsheets.nodes import ErrorValue
 
 SAME = 1e-9  # relative; programs round what they store to 15 digits, and their EXP may differ in the last one
 SAME_NEAR_ZERO = 1e-14  # differences of nearly equal numbers keep the rounding of what they were made from
+MOST_OF_A_KIND = 5  # notes; a file can be built so that there are thousands
 
 Place = tuple[int, int, int]  # sheet, row, column
 
@@ -63,15 +64,25 @@ def notes_on_sheet(sheet: Sheet, not_computed: Mapping[Address, str], circular: 
             f"{sheet.name}: {count(stale, 'stored value is', 'stored values are')} not what the formula gives, first "
             f"{first.address}: stored {shown(first.stored)}, computed {shown(first.value)}. The computed one is used."
         )
-    for reason, addresses in by_reason.items():
+    for reason, addresses in list(by_reason.items())[:MOST_OF_A_KIND]:
         yield (
             f"{sheet.name}: {count(addresses, 'formula was', 'formulas were')} not computed; the stored value is used. "
             f"First {addresses[0]}, which {reason}."
         )
+    others = [addresses[0] for addresses in by_reason.values()][MOST_OF_A_KIND:]
+    if others:
+        yield f"{sheet.name}: formulas were not computed for {count(others, 'other reason', 'other reasons')}."
 
 
-def note_on_circle(circle: Sequence[Place], sheets: Sequence[Sheet]) -> str:
-    """Return the note on formulas that need one another in a circle, in its order."""
+def notes_on_circles(circles: Sequence[Sequence[Place]], sheets: Sequence[Sheet]) -> Iterator[str]:
+    """Yield the notes on formulas that need their own results."""
+    for circle in circles[:MOST_OF_A_KIND]:
+        yield _note_on_circle(circle, sheets)
+    if len(circles) > MOST_OF_A_KIND:
+        yield f"{len(circles) - MOST_OF_A_KIND} more circles of formulas that need their own results were found."
+
+
+def _note_on_circle(circle: Sequence[Place], sheets: Sequence[Sheet]) -> str:
     several = len({place[0] for place in circle}) > 1
     names = [
         f"{sheets[sheet].name}!{Address(row, column)}" if several else str(Address(row, column))

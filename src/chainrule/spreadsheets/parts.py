@@ -11,7 +11,8 @@ from chainrule.spreadsheets.book import BookError
 from chainrule.spreadsheets.markup import local_attributes, read_markup
 
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
-_DATE_FORMATS = frozenset([*range(14, 23), *range(27, 37), 45, 46, 47, *range(50, 59)])
+_DATE_FORMATS = frozenset(map(str, [*range(14, 23), *range(27, 37), 45, 46, 47, *range(50, 59)]))
+_LONGEST_FORMAT = 300  # characters; Excel allows 255
 _NOT_OF_A_DATE = re.compile(r'"[^"]*"|\\.|_.|\*.|\[(?!h+\]|m+\]|s+\])[^\]]*\]', re.IGNORECASE)
 
 
@@ -87,14 +88,14 @@ def read_workbook_parts(archive: Archive) -> WorkbookParts:
         raise other_kind(archive.path, "a binary Excel workbook (.xlsb)")
     links = _relationships(archive, main)
     listed = _Workbook()
-    read_markup(archive.path, main, archive.read(main), listed)
+    read_markup(archive, main, listed)
     texts = _Texts()
     styles = _Styles()
     for kind, target in links.values():
         if kind == "sharedStrings" and target in archive:
-            read_markup(archive.path, target, archive.read(target), texts)
+            read_markup(archive, target, texts)
         elif kind == "styles" and target in archive:
-            read_markup(archive.path, target, archive.read(target), styles)
+            read_markup(archive, target, styles)
     sheets = []
     for name, link, is_hidden in listed.sheets:
         kind, target = links.get(link, ("", ""))
@@ -106,7 +107,12 @@ def read_workbook_parts(archive: Archive) -> WorkbookParts:
 
 def plain_text(text: str) -> str:
     """Return a text with the characters that .xlsx writes as _x000D_."""
-    return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), text) if "_x" in text else text
+    return _ESCAPED.sub(_character, text) if "_x" in text else text
+
+
+def _character(match: re.Match[str]) -> str:
+    code = int(match[1], 16)
+    return match[0] if 0xD800 <= code < 0xE000 else chr(code)  # half a character could not be printed
 
 
 _LEFT_ALONE = (  # how the name of the part begins, what it is in one and in several
@@ -135,7 +141,7 @@ def _relationships(archive: Archive, part: str) -> dict[str, tuple[str, str]]:
     if place not in archive:
         return {}
     listener = _Relationships(folder)
-    read_markup(archive.path, place, archive.read(place), listener)
+    read_markup(archive, place, listener)
     return listener.found
 
 
@@ -245,6 +251,8 @@ class _Styles(_Quiet):
 
     def _is_date(self, format_number: str) -> bool:
         if format_number in self._codes:
+            if len(self._codes[format_number]) > _LONGEST_FORMAT:
+                return False
             code = _NOT_OF_A_DATE.sub("", self._codes[format_number].partition(";")[0]).lower()
             return "general" not in code and re.search(r"[ymdhs]", code) is not None
-        return format_number.isdigit() and int(format_number) in _DATE_FORMATS
+        return format_number in _DATE_FORMATS

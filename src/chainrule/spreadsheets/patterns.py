@@ -31,7 +31,7 @@ from chainrule.spreadsheets.nodes import (
     Unread,
 )
 from chainrule.spreadsheets.parsing import cell_reference, parse_formula
-from chainrule.spreadsheets.tokens import FormulaError
+from chainrule.spreadsheets.tokens import LONGEST_FORMULA, FormulaError
 
 _HERE = Address(1, 1)
 
@@ -98,22 +98,37 @@ def parse_spreadsheet_formula(text: str, at: Address = _HERE) -> Formula:
 
 
 @final
+@dataclass(slots=True)
+class Allowance:
+    """How many characters of formulas that are no copies of one another may still be parsed."""
+
+    characters: int
+
+
+@final
 class Patterns:
     """The formulas of one sheet, each pattern parsed once.
 
     Args:
         names: what the defined names stand for, by their name in capitals.
+        allowance: how much may still be parsed; shared by the sheets of a workbook.
     """
 
-    def __init__(self, names: Mapping[str, Node]) -> None:
+    def __init__(self, names: Mapping[str, Node], allowance: Allowance | None = None) -> None:
         self._names = names
+        self._allowance = allowance or Allowance(LONGEST_FORMULA * 1000)
         self._known: dict[str, Pattern] = {}
 
     def formula(self, text: str, at: Address) -> Formula:
         """Return the formula of a cell; one that cannot be read has a tree that says so."""
+        if len(text) > LONGEST_FORMULA:
+            return self.unread(text, "it is too long", at)
         key = _key(text, at)
         pattern = self._known.get(key)
         if pattern is None:
+            self._allowance.characters -= len(text)
+            if self._allowance.characters < 0:
+                return self.unread(text, "the workbook has too many different formulas", at)
             try:
                 tree = _resolved(parse_formula(text), self._names)
             except FormulaError as error:

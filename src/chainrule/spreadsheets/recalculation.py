@@ -10,10 +10,12 @@ from chainrule.spreadsheets.computing import Computed, NotComputedError, SheetVa
 from chainrule.spreadsheets.functions import Grid, Result
 from chainrule.spreadsheets.lifting import Budget, TooMuchError
 from chainrule.spreadsheets.nodes import Binary, Call, ErrorValue, Node, RangeReference, Reference, Unary
-from chainrule.spreadsheets.noticed import Place, note_on_circle, notes_on_sheet
+from chainrule.spreadsheets.noticed import Place, notes_on_circles, notes_on_sheet
 from chainrule.spreadsheets.patterns import Formula, Pattern
 from chainrule.spreadsheets.scalars import CIRCULAR, NAME, NumberText, Scalar
 from chainrule.spreadsheets.sorting import components
+
+_MOST_COMPILED = 2000  # patterns kept as functions at a time: a table has dozens, a file built to harm has thousands
 
 
 def recalculated(book: Book, limits: Limits | None = None) -> Book:
@@ -30,17 +32,18 @@ def recalculated(book: Book, limits: Limits | None = None) -> Book:
         The workbook with new values and with notes on what was stale, missing, not computed or circular.
 
     Raises:
-        BookError: the formulas together read more cells than the limit.
+        BookError: the formulas together take more steps than the limit.
     """
-    run = _Run(book, limits or Limits())
+    bounds = limits or Limits()
     try:
+        run = _Run(book, bounds)
         run.compute()
     except TooMuchError:
         raise BookError(
-            what="The formulas of the workbook read too many cells.",
+            what="The formulas of the workbook take too long to compute.",
             where=str(book.path),
-            expected=f"at most {run.limits.reads} cells, read by all formulas together",
-            next_step="Let sums and products read only the cells that are in use.",
+            expected=f"at most {bounds.steps} cells read and operators computed, by all formulas together",
+            next_step="Let sums and products read only the cells that are in use, or delete what is not needed.",
         ) from None
     sheets = run.sheets()
     return replace(book, sheets=sheets, notes=tuple(dict.fromkeys([*book.notes, *run.notes(sheets)])))
@@ -49,20 +52,26 @@ def recalculated(book: Book, limits: Limits | None = None) -> Book:
 @final
 @dataclass(frozen=True, slots=True)
 class _Dependencies:
-    """Which cells the copies of a pattern read: single cells and ranges, each with its sheet's number."""
+    """Which cells the copies of a pattern read: single cells and ranges, each with its sheet's number.
+
+    Attributes:
+        cells: the single cells.
+        ranges: the ranges.
+        steps: how many operators, functions and cells the formula has.
+    """
 
     cells: tuple[tuple[int, Reference], ...]
     ranges: tuple[tuple[int, RangeReference], ...]
+    steps: int
 
 
 @final
 class _Run:
     def __init__(self, book: Book, limits: Limits) -> None:
         self.book = book
-        self.limits = limits
         numbers = {sheet.name.lower(): number for number, sheet in enumerate(book.sheets)}
         self.values = Values(
-            [_start(sheet) for sheet in book.sheets], numbers, limits.range_cells, Budget(limits.reads)
+            [_start(sheet) for sheet in book.sheets], numbers, limits.range_cells, Budget(limits.steps)
         )
         self.formulas: dict[Place, Formula] = {}
         self.areas: dict[Place, tuple[Address, Address]] = {}
@@ -125,6 +134,8 @@ class _Run:
                 known = compile_formula(pattern.tree, pattern.at, sheet, self.values, is_array)
             except NotComputedError as reason:
                 known = str(reason)
+            if len(self._compiled) >= _MOST_COMPILED:
+                self._compiled.clear()
             self._compiled[key] = known
         return known
 
@@ -161,6 +172,7 @@ class _Run:
         dependencies = self._dependencies.get(pattern)
         if dependencies is None:
             dependencies = self._dependencies[pattern] = self._read_by(pattern.tree, sheet)
+        self.values.budget.spend(dependencies.steps)
         rows, columns = row - pattern.at.row, column - pattern.at.column
         for number, cell in dependencies.cells:
             read = (
@@ -200,7 +212,9 @@ class _Run:
         cells: dict[tuple[int, Reference], None] = {}
         ranges: dict[tuple[int, RangeReference], None] = {}
         waiting: list[Node] = [tree]
+        steps = 0
         while waiting:
+            steps += 1
             match waiting.pop():
                 case Reference() as cell:
                     if (number := self.values.sheet_of(cell.sheet, sheet)) is not None:
@@ -214,7 +228,7 @@ class _Run:
                     waiting.append(operand)
                 case Call(_, arguments):
                     waiting += arguments
-        return _Dependencies(tuple(cells), tuple(ranges))
+        return _Dependencies(tuple(cells), tuple(ranges), steps)
 
     def _circle(self, group: Sequence[Place]) -> list[Place]:
         """Return one circle within formulas that all need one another, from its first cell."""
@@ -244,8 +258,7 @@ class _Run:
 
     def notes(self, sheets: Sequence[Sheet]) -> Iterator[str]:
         """Yield what was noticed; `sheets` have the computed values."""
-        for circle in self.circles:
-            yield note_on_circle(circle, sheets)
+        yield from notes_on_circles(self.circles, sheets)
         for number, sheet in enumerate(sheets):
             reasons = {Address(*place[1:]): why for place, why in self.not_computed.items() if place[0] == number}
             circular = [Address(*place[1:]) for place in self.circular if place[0] == number]

@@ -7,6 +7,8 @@ from chainrule.spreadsheets.nodes import ErrorValue
 from chainrule.spreadsheets.number_texts import number_of_text
 from chainrule.spreadsheets.writing import number_text
 
+_LONGEST_TEXT = 32_767  # characters, as in Excel
+
 Scalar = float | str | bool | None
 
 DIVISION = ErrorValue("#DIV/0!")
@@ -90,6 +92,18 @@ def text_of(value: Scalar) -> str:
     if isinstance(value, bool):
         return "TRUE" if value else "FALSE"
     return number_text(float(f"{value:.15g}")) if isinstance(value, float) else str(value)
+
+
+def joined(*values: Scalar) -> str:
+    """Return values as one text, as & does.
+
+    Raises:
+        Failure: one of them is an error, or the text is longer than a cell's may be.
+    """
+    texts = [text_of(value) for value in values]
+    if sum(map(len, texts)) > _LONGEST_TEXT:
+        fail(VALUE)
+    return "".join(texts)
 
 
 def truth_of(value: Scalar) -> bool:

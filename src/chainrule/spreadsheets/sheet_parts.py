@@ -64,7 +64,7 @@ def read_sheet_part(archive: Archive, part: str, name: str, limits: Limits, cell
         BookError: the part is damaged, or there are too many cells.
     """
     listener = _Cells(archive, name, limits.cells - cells_before)
-    read_markup(archive.path, part, archive.read(part), listener)
+    read_markup(archive, part, listener)
     return listener.sheet
 
 

@@ -1,7 +1,8 @@
 """An .xlsx file read into a `Book`: each cell's value, and formulas as the program stored them, not yet computed."""
 
 import math
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import final
 
@@ -23,10 +24,12 @@ from chainrule.spreadsheets.nodes import (
 from chainrule.spreadsheets.number_texts import decimal_sign
 from chainrule.spreadsheets.parsing import parse_formula
 from chainrule.spreadsheets.parts import NamePart, WorkbookParts, plain_text, read_workbook_parts
-from chainrule.spreadsheets.patterns import Formula, Patterns, copied_formula
+from chainrule.spreadsheets.patterns import Allowance, Formula, Patterns, copied_formula
 from chainrule.spreadsheets.sheet_parts import RawCell, RawSheet, read_area, read_sheet_part
 from chainrule.spreadsheets.text_cells import date_note, numbers_from_texts
 from chainrule.spreadsheets.tokens import FormulaError
+
+_NUMBER = re.compile("[0-9]{1,9}")
 
 
 def read_xlsx(path: Path, content: bytes, limits: Limits) -> Book:
@@ -52,6 +55,7 @@ def read_xlsx(path: Path, content: bytes, limits: Limits) -> Book:
     sheets: list[Sheet] = []
     notes = list(parts.notes)
     cells = characters = 0
+    allowance = Allowance(limits.different_characters)
     for number, part in enumerate(parts.sheets):
         if part.part is None:
             continue  # a sheet that is a chart
@@ -65,7 +69,7 @@ def read_xlsx(path: Path, content: bytes, limits: Limits) -> Book:
                 found=f"more than {limits.formula_characters} characters in all formulas together",
                 next_step="Copy the table that is to be looked at into a workbook of its own.",
             )
-        reader = _SheetReader(parts, _names_on(parts.names, number))
+        reader = _SheetReader(parts, Patterns(_names_on(parts.names, number), allowance))
         sheets.append(reader.sheet(raw, part.name, part.is_hidden))
         notes += reader.notes(part.name, part.is_hidden)
     decimal = decimal_sign(
@@ -81,9 +85,9 @@ def read_xlsx(path: Path, content: bytes, limits: Limits) -> Book:
 
 @final
 class _SheetReader:
-    def __init__(self, parts: WorkbookParts, names: Mapping[str, Node]) -> None:
+    def __init__(self, parts: WorkbookParts, patterns: Patterns) -> None:
         self._parts = parts
-        self._patterns = Patterns(names)
+        self._patterns = patterns
         self._shared: dict[str, Formula] = {}
         self._dates: list[tuple[Address, float]] = []
         self._hidden_rows: list[int] = []
@@ -136,7 +140,7 @@ class _SheetReader:
             return None
         match cell.kind:
             case "s":
-                number = int(text) if text.strip().isdigit() else -1
+                number = int(text) if _NUMBER.fullmatch(text.strip()) else -1
                 return self._parts.texts[number] if 0 <= number < len(self._parts.texts) else None
             case "b":
                 return text.strip() in ("1", "true")
