@@ -1,9 +1,10 @@
 """Where along an axis the phase changes for the worse: where runs begin to diverge, and where to saturate."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
+
+import numpy as np
 
 from chainrule.sweeps.axes import Axis
 from chainrule.sweeps.phases import Phase, Verdict
@@ -46,22 +47,21 @@ class Border:
         """Whether some value fails so."""
         return self.first is not None
 
-    def next_value(self) -> float | None:
-        """Return the value between the two sides that is to be tried next; None when they are near enough."""
+    def between(self, count: int) -> tuple[float, ...]:
+        """Return so many values between the two sides, evenly spaced by factors; none when they are near enough."""
         low, high = self.below, self.first
-        if low is None or high is None:
-            return None
-        if low > 0:
-            return math.sqrt(low) * math.sqrt(high) if high / low > CLOSE_ENOUGH else None
-        middle = low + (high - low) / 2
-        return middle if high - middle > (CLOSE_ENOUGH - 1) * abs(high) else None
+        if low is None or high is None or high - low <= (CLOSE_ENOUGH - 1) * abs(high):
+            return ()
+        spaced = np.geomspace(low, high, count + 2) if low > 0 else np.linspace(low, high, count + 2)
+        return tuple(spaced[1:-1].tolist())
 
-    def narrowed(self, value: float, phase: Phase) -> "Border":
-        """Return the border with the verdict on a value between its sides."""
-        extra = (*self.extra, (value, phase))
-        return (
-            replace(self, first=value, extra=extra) if phase == self.phase else replace(self, below=value, extra=extra)
-        )
+    def narrowed(self, tried: Sequence[tuple[float, Phase]]) -> "Border":
+        """Return the border with the phases of values between its sides, which come in ascending order."""
+        extra = (*self.extra, *tried)
+        first = next((place for place, (_, phase) in enumerate(tried) if phase == self.phase), None)
+        if first is None:
+            return replace(self, below=tried[-1][0] if tried else self.below, extra=extra)
+        return replace(self, below=tried[first - 1][0] if first else self.below, first=tried[first][0], extra=extra)
 
 
 def borders_of(
@@ -91,24 +91,27 @@ def _border(key: str, others: tuple[tuple[str, Any], ...], line: list[tuple[floa
     return Border(phase, key, others, values[first - 1] if first else None, values[first], values[-1], (), returns)
 
 
-def narrow(borders: Sequence[Border], rounds: int, judge: Judge) -> list[Border]:
-    """Halve the gap at each border some times, all borders in one call for each round.
+def narrow(borders: Sequence[Border], rounds: int, count: int, judge: Judge) -> list[Border]:
+    """Try values between the two sides of each border, some times, all borders in one call for each round.
 
     Args:
         borders: as `borders_of` found them.
         rounds: how often.
+        count: how many values of each border in a round.
         judge: trains points.
     """
     found = list(borders)
     for _ in range(rounds):
-        asked = [(place, value) for place, border in enumerate(found) if (value := border.next_value()) is not None]
+        asked = [(place, value) for place, border in enumerate(found) for value in border.between(count)]
         if not asked:
             break
         points = [{**dict(found[place].others), found[place].key: value} for place, value in asked]
         verdicts = judge(points)
-        for (place, value), verdict in zip(asked, verdicts, strict=True):
-            if verdict is not None:
-                found[place] = found[place].narrowed(value, verdict.phase)
         if any(verdict is None for verdict in verdicts):
             break
+        phases = [verdict.phase for verdict in verdicts if verdict is not None]
+        for place in range(len(found)):
+            tried = [(value, phase) for (of, value), phase in zip(asked, phases, strict=True) if of == place]
+            if tried:
+                found[place] = found[place].narrowed(tried)
     return found

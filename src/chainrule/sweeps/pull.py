@@ -8,7 +8,7 @@ not. The sum over all samples is zero in both, so they are told apart one by one
 over samples n and outputs j, for every weight tensor W.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from chainrule.shapes import Tensor
 from chainrule.sweeps.groups import groups_of
+from chainrule.sweeps.keys import INITIAL
 from chainrule.sweeps.problem import make_problem
 from chainrule.tasks import Task
 from chainrule.training.devices import placement
@@ -27,42 +28,55 @@ SAMPLES_AT_MOST: Final = 64
 PASSES_AT_MOST: Final = 128
 
 
-def least_pull(
-    task: Task, point: Mapping[str, Any], parameters: Mapping[str, NDArray[Any]], passes: int = PASSES_AT_MOST
-) -> float | None:
-    """Return the pull after training over the pull before it, for the weight tensor where this is least.
+def least_pulls(
+    task: Task, points: Sequence[Mapping[str, Any]], parameters: Sequence[Mapping[str, NDArray[Any]]], passes: int
+) -> list[float | None]:
+    """Return for each run the pull after training over the pull before it, for the weight tensor where this is least.
 
     Args:
         task: what was trained.
-        point: the values of the run.
-        parameters: name → value after the last update.
+        points: the values of each run.
+        parameters: for each run, name → value after the last update.
         passes: how many outputs of samples to follow back at most; evenly spaced ones when there are more.
 
     Returns:
-        None when no weight tensor is pulled at the start.
+        None for a run of which no weight tensor is pulled at the start.
 
     Raises:
         ChainruleError: see `run_points`.
     """
-    (group,) = groups_of(task, [point])
-    with placement(group.task.run.device, group.task.run.precision) as place:
-        state = make_problem(group, place, None).state(0)
-        with torch.random.fork_rng(devices=[place.device] if place.device.type == "cuda" else []):
-            torch.manual_seed(state.task.seed)
-            before = _pulls(state, passes)
-            with torch.no_grad():
-                for name, parameter in state.model.named_parameters():
-                    if name in parameters:
-                        parameter.copy_(torch.as_tensor(np.asarray(parameters[name])))
-            after = _pulls(state, passes)
-    return min((after[name] / value for name, value in before.items() if value > 0), default=None)
+    found: list[float | None] = [None] * len(points)
+    for group in groups_of(task, points) if points else ():
+        with placement(group.task.run.device, group.task.run.precision) as place:
+            problem = make_problem(group, place, None)
+            begun: dict[tuple[Any, ...], tuple[State, dict[str, float]]] = {}
+            for number, row in enumerate(group.rows.tolist()):
+                values = problem.values(number)
+                # Runs that differ in nothing that is there before the first step begin with the same network.
+                key = tuple(value for name, value in values.items() if name == "seed" or INITIAL.fullmatch(name))
+                if key not in begun:
+                    state = problem.state(number)
+                    begun[key] = (state, _pulls(state, passes))
+                state, before = begun[key]
+                _put(state, parameters[row])
+                after = _pulls(state, passes)
+                found[row] = min((after[name] / value for name, value in before.items() if value > 0), default=None)
+    return found
+
+
+def _put(state: State, parameters: Mapping[str, NDArray[Any]]) -> None:
+    with torch.no_grad():
+        for name, parameter in state.model.named_parameters():
+            parameter.copy_(torch.as_tensor(np.asarray(parameters[name])))
 
 
 def _pulls(state: State, passes: int) -> dict[str, float]:
     """Return the pull on each trained tensor of two dimensions or more."""
     weights = {name: value for name, value in state.model.named_parameters() if value.requires_grad and value.dim() > 1}
     rows = _spread(len(state.batches.inputs), SAMPLES_AT_MOST)
-    prediction = run_model(state.model, state.batches.inputs[rows])
+    with torch.random.fork_rng(devices=[state.place.device] if state.place.device.type == "cuda" else []):
+        torch.manual_seed(state.task.seed)
+        prediction = run_model(state.model, state.batches.inputs[rows])
     (adjoint,) = torch.autograd.grad(
         state.objective(prediction, state.batches.targets[rows]), prediction, retain_graph=True
     )

@@ -124,7 +124,7 @@ class Sweep(Shown):
         point = self.points[run]
         axis = self.axis or (self.points.axes[0] if len(self.points.axes) == 1 else None)
         value = None if axis is None else point[axis.key]
-        margin = None if self.axis is None else self._margin(point, point[self.axis.key])
+        margin = None if self.axis is None else self._margin(point, float(point[self.axis.key]))
         return Best(run, point, value, verdict, margin)
 
     def _margin(self, point: Mapping[str, Any], value: float) -> float | None:

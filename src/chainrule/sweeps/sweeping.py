@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from chainrule.data import load_data
 from chainrule.sweeps.axes import Axis, Value, parse_axis
@@ -14,7 +15,7 @@ from chainrule.sweeps.keys import canonical_key
 from chainrule.sweeps.outcome import Outcome, Progress, Want
 from chainrule.sweeps.phases import Company, Evidence, Verdict, judge, measure_curve
 from chainrule.sweeps.points import Grid, grid
-from chainrule.sweeps.pull import PASSES_AT_MOST, least_pull
+from chainrule.sweeps.pull import PASSES_AT_MOST, least_pulls
 from chainrule.sweeps.running import run_points
 from chainrule.sweeps.sweep_result import Sweep
 from chainrule.tasks import Task, load_task
@@ -23,10 +24,9 @@ EngineChoice = Literal["auto", "lanes", "vmap", "loop"]
 WORKED: Final = "two-two-two"
 RATES_OF_THE_WORKED_EXAMPLE: Final = ".1,.2,.5,.8,1,2"
 RATES: Final = "log:1e-4:10:40"
-ROUNDS: Final = 5
-"""How often the gap at a border is halved; once is a run for each border."""
-PATIENCE: Final = 3.0
-"""Seconds that narrowing may take, by what the sweep took for a run, or as many as the sweep itself."""
+ROUNDS: Final = 2
+EXTRA_AT_MOST: Final = 8
+"""Values that are tried at each border in a round."""
 _PULLS_AT_MOST: Final = 4000  # passes for the stuck runs of a sweep
 _OTHER_PROBLEM: Final = ("model", "loss", "data", "penalty")  # what changes the lowest loss that can be reached
 
@@ -40,7 +40,7 @@ class How:
         engine: "auto" takes the fastest that can.
         folder: where finished parts are kept, so that the same sweep goes on after an interruption.
         progress: is told how it goes.
-        narrows: train a few more values between the two sides of a border, where that is cheap.
+        narrows: train a few more values between the two sides of a border.
     """
 
     steps: int | None = None
@@ -70,8 +70,8 @@ def sweep(
         engine: what computes the runs; "auto" takes the fastest that can.
         folder: where finished parts are kept, so that the same call goes on where another one was ended.
         progress: is told how it goes.
-        narrows: train a few more values between the largest that trains and the smallest that does not, where that
-            takes no longer than the sweep itself or three seconds.
+        narrows: train a few more values between the largest that trains and the smallest that does not: no more than
+            the sweep itself has.
 
     Raises:
         ChainruleError: the task, a hyperparameter or a value cannot be used.
@@ -107,20 +107,20 @@ def sweep_grid(task: Task, points: Grid, how: How) -> Sweep:
     """Train every point of a grid and judge each run; see `sweep`."""
     keys = [canonical_key(axis.key, task) for axis in points.axes]
     is_same_problem = not any(key.partition(".")[0] in _OTHER_PROBLEM and key != "data.batch_size" for key in keys)
-    keeps = not any(key.partition(".")[0] in ("model", "data") for key in keys)
-    want = Want(losses=True, gradients=True, parameters=keeps)
+    changes_shapes = any(key.partition(".")[0] in ("model", "data") for key in keys)
+    want = Want(losses=True, gradients=True, parameters=not changes_shapes)
     outcome = run_points(
         task, points, steps=how.steps, want=want, engine=how.engine, folder=_part(how, "runs"), progress=how.progress
     )
-    judging = _Judging(task, how, is_same_problem)
+    judging = _Judging(task, how, want, is_same_problem)
     verdicts = judging.verdicts(points, outcome)
     axis = main_axis(points.axes, keys)
     borders: tuple[Border, ...] = ()
     extra: list[Outcome] = []
     if axis is not None:
         found = [border for phase in FAILURES for border in borders_of(axis, points, verdicts, phase)]
-        if _can_narrow(axis, keys[points.axes.index(axis)]) and not outcome.was_interrupted:
-            found = narrow(found, _rounds(found, outcome, how), lambda asked: judging.more(asked, extra))
+        if how.narrows and _can_narrow(axis, keys[points.axes.index(axis)]) and not outcome.was_interrupted:
+            found = narrow(found, ROUNDS, _extra(found, len(points)), lambda asked: judging.more(asked, extra))
         borders = tuple(found)
     parameterless = replace(outcome, parameters=None)
     return Sweep(task, points, parameterless, verdicts, axis, borders, sum(len(each) for each in extra))
@@ -146,14 +146,10 @@ def _can_narrow(axis: Axis, key: str) -> bool:
     )
 
 
-def _rounds(borders: Sequence[Border], outcome: Outcome, how: How) -> int:
-    """Return how often to halve the gaps: not at all where that would take longer than it is worth."""
-    open_borders = sum(border.next_value() is not None for border in borders)
-    if not (how.narrows and open_borders):
-        return 0
-    seconds = outcome.seconds / max(len(outcome), 1)
-    limit = max(PATIENCE, outcome.seconds)
-    return min(ROUNDS, int(limit / max(seconds * open_borders, 1e-9)))
+def _extra(borders: Sequence[Border], runs: int) -> int:
+    """Return how many values to try at each border in a round: no more in all than the sweep has runs."""
+    are_open = sum(bool(border.between(1)) for border in borders)
+    return min(EXTRA_AT_MOST, max(1, runs // (ROUNDS * max(are_open, 1))))
 
 
 def _part(how: How, name: str) -> Path | None:
@@ -166,6 +162,7 @@ class _Judging:
 
     task: Task
     how: How
+    want: Want
     is_same_problem: bool
     company: Company | None = None
     rounds: int = 0
@@ -179,21 +176,23 @@ class _Judging:
         reference = self.company.gradient
         stuck = [run for run, seen in enumerate(evidence) if seen is not None and seen.is_stuck(reference)]
         passes = max(4, min(PASSES_AT_MOST, _PULLS_AT_MOST // max(len(stuck), 1)))
-        for run in stuck:
+        weights = [self._weights(points[run], run, outcome) for run in stuck]
+        known = [(run, own) for run, own in zip(stuck, weights, strict=True) if own is not None]
+        pulls = least_pulls(self.task, [points[run] for run, _ in known], [own for _, own in known], passes)
+        for (run, _), pull in zip(known, pulls, strict=True):
             seen = evidence[run]
             if seen is not None:
-                evidence[run] = replace(seen, pull=self._pull(points[run], run, outcome, passes))
+                evidence[run] = replace(seen, pull=pull)
         return tuple(None if seen is None else judge(seen, self.company) for seen in evidence)
 
     def more(self, points: Sequence[Mapping[str, Any]], extra: list[Outcome]) -> tuple[Verdict | None, ...]:
         """Train more points and return their verdicts."""
         self.rounds += 1
-        want = Want(losses=True, gradients=True)
         outcome = run_points(
             self.task,
             points,
             steps=self.how.steps,
-            want=want,
+            want=self.want,
             engine=self.how.engine,
             folder=_part(self.how, f"border-{self.rounds}"),
         )
@@ -223,16 +222,15 @@ class _Judging:
         self.samples = self.samples or len(load_data(self.task.data, self.task.seed).train)
         return -(-self.samples // int(size))
 
-    def _pull(self, point: Mapping[str, Any], run: int, outcome: Outcome, passes: int) -> float | None:
+    def _weights(self, point: Mapping[str, Any], run: int, outcome: Outcome) -> Mapping[str, NDArray[Any]] | None:
+        """Return the weights after the last update; a run whose network has a shape of its own is made again."""
         if outcome.parameters is not None:
-            values = {name: value[run] for name, value in outcome.parameters.items()}
-        else:
-            want = Want(losses=False, parameters=True)
-            again = run_points(self.task, [point], steps=self.how.steps, want=want, engine=self.how.engine)
-            if again.parameters is None or again.was_interrupted:
-                return None
-            values = {name: value[0] for name, value in again.parameters.items()}
-        return least_pull(self.task, point, values, passes)
+            return {name: value[run] for name, value in outcome.parameters.items()}
+        want = Want(losses=False, parameters=True)
+        again = run_points(self.task, [point], steps=self.how.steps, want=want, engine=self.how.engine)
+        if again.parameters is None or again.was_interrupted:
+            return None
+        return {name: value[0] for name, value in again.parameters.items()}
 
 
 def _company(evidence: Sequence[Evidence | None], is_same_problem: bool) -> Company:
