@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from chainrule.checking.derivations import Derivation, Product, derivation_of, flat_reading
+from chainrule.checking.derivations import Derivation, derivation_of
 from chainrule.checking.evidence import Evidence
 from chainrule.checking.points import Points
 from chainrule.checking.precision import half_steps, noise
@@ -23,10 +23,11 @@ from chainrule.checking.readings import (
 )
 from chainrule.checking.repairs import repaired_slips, unbracketed
 from chainrule.checking.results import ColumnCheck
-from chainrule.checking.slips import Slip, find_slips
+from chainrule.checking.search import find_slips
+from chainrule.checking.slips import Slip
+from chainrule.checking.targets import FormulaTarget, NumbersTarget, close
 from chainrule.checking.truth import Truth
 
-_CLOSE = 1e-6  # of formulas; 2.718281828 for e is as good as EXP
 _MOST_TRIED = 40  # cells of one column whose typed numbers are matched with slips
 
 
@@ -387,7 +388,8 @@ class ColumnJudge:
         if (len(wrong) == 1 and len(judged) > 1) or len(wrong) * 4 < len(judged):
             number = f"{values[wrong[0]]:.12g}"
             return (Slip("copied number", f"{number} was typed where a number is computed in the other rows"),)
-        target = _NumbersTarget(self, name, np.array(wrong[:_MOST_TRIED]))
+        allowed = self.half[name] * 1.001 + noise(values)
+        target = NumbersTarget(self, values, allowed, np.array(wrong[:_MOST_TRIED]))
         found: tuple[Slip, ...] = ()
         for one in dict.fromkeys((self._from_columns(derivation), derivation)):
             found = found or find_slips(self.truth, one, (-1, 0, 1, FIRST), target, most=1)
@@ -445,85 +447,6 @@ class ColumnJudge:
         if part.name in self.fixed:
             return f"{self.fixed[part.name]:.12g}"
         return self._cell(part, row) or part.name
-
-
-class FormulaTarget:
-    """A formula that stands in a cell, at random points."""
-
-    def __init__(self, compute_at: Callable[[Reading], np.ndarray], target: np.ndarray) -> None:
-        self._compute_at, self._target = compute_at, target
-
-    def numbers(self, reading: Reading) -> np.ndarray:
-        """Return a formula's numbers at the points."""
-        return self._compute_at(reading)
-
-    def matches(self, numbers: np.ndarray) -> np.ndarray:
-        """Return which sets of numbers are the formula's."""
-        return np.asarray(_agree(numbers, self._target).all(axis=-1))
-
-    def confirms(self, products: Sequence[Product]) -> bool:
-        """Return whether a sum of products is the formula, computed afresh."""
-        try:
-            return close(self._compute_at(flat_reading(products)), self._target)
-        except UnreadableError:
-            return False
-
-
-class _NumbersTarget:
-    """Numbers that were typed in rows of a column, to their digits."""
-
-    def __init__(self, judge: ColumnJudge, name: str, rows: np.ndarray) -> None:
-        self._judge, self._rows = judge, rows
-        values = judge.evidence.stated[name]
-        self._values = values[rows]
-        self._allowed = (judge.half[name] * 1.001 + noise(values))[rows]
-        self._is_last = rows == judge.table.rows - 1  # it has no row below it, which a slip may read
-        self._is_last &= len(rows) > 2
-
-    def numbers(self, reading: Reading) -> np.ndarray:
-        """Return a formula's numbers in the rows."""
-        try:
-            numbers = np.asarray(compute(reading, self._judge.row_value_of))
-        except KeyError as error:
-            raise UnreadableError(str(error)) from error
-        return np.asarray(np.broadcast_to(numbers, (self._judge.table.rows,))[self._rows])
-
-    def matches(self, numbers: np.ndarray) -> np.ndarray:
-        """Return which sets of numbers are near enough to look at more closely."""
-        return self._are_within(numbers, 4 * self._allowed + 1e-3 * np.abs(self._values))
-
-    def confirms(self, products: Sequence[Product]) -> bool:
-        """Return whether a sum of products gives the numbers, to their digits and those of what it reads."""
-        return self.confirms_reading(flat_reading(products))
-
-    def confirms_reading(self, reading: Reading) -> bool:
-        """Return the same of a formula."""
-        try:
-            numbers = self.numbers(reading)
-            if not self.matches(numbers):
-                return False
-            _, moved = self._judge.from_parts(reading)
-        except (UnreadableError, KeyError):
-            return False
-        return bool(self._are_within(numbers, self._allowed + moved[self._rows]))
-
-    def _are_within(self, numbers: np.ndarray, allowed: np.ndarray) -> np.ndarray:
-        distance = np.abs(self._values - numbers)
-        is_known = np.isfinite(distance) & ~self._is_last
-        is_right = (distance <= allowed) | ~is_known
-        return np.asarray(is_right.all(axis=-1) & (2 * is_known.sum(axis=-1) >= len(self._rows) - self._is_last.sum()))
-
-
-def close(numbers: np.ndarray, others: np.ndarray) -> bool:
-    """Return whether numbers agree at every random point."""
-    return bool(_agree(np.broadcast_to(numbers, others.shape), others).all())
-
-
-def _agree(numbers: np.ndarray, others: np.ndarray) -> np.ndarray:
-    with np.errstate(all="ignore"):
-        distance = np.abs(numbers - others)
-        scale = np.maximum(np.abs(others), 1e-9 * np.max(np.abs(others[np.isfinite(others)]), initial=0.0))
-        return np.asarray(distance <= _CLOSE * scale + 1e-300)
 
 
 def _fixed(cell: str) -> str:

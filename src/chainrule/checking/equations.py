@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 from sympy import Expr
 
-from chainrule.checking.columns import FormulaTarget, close
 from chainrule.checking.derivations import Derivation, derivation_of, reading_of
 from chainrule.checking.evidence import Observed, free_numbers, observed_formula
 from chainrule.checking.network import TOTAL, LossConvention, Network
@@ -16,7 +15,9 @@ from chainrule.checking.points import Points
 from chainrule.checking.readings import Named, Reading, UnreadableError, compute, reading_text
 from chainrule.checking.repairs import repaired_slips, unbracketed
 from chainrule.checking.results import Checked, ColumnCheck, SheetCheck, Verdict
-from chainrule.checking.slips import Slip, find_slips
+from chainrule.checking.search import find_slips
+from chainrule.checking.slips import Slip
+from chainrule.checking.targets import FormulaTarget, close
 from chainrule.checking.truth import Truth
 from chainrule.checking.understanding import (
     NotUnderstoodError,
