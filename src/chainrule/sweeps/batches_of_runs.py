@@ -1,8 +1,7 @@
 """The batches of many runs at once: one for all of them, or another for each seed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
 import torch
@@ -60,8 +59,13 @@ def training_parts(problem: Problem, seeds: list[int]) -> TrainingParts:
     )
 
 
-def batches_of(problem: Problem, rows: Rows) -> Iterator[RunBatch]:
+def batches_of(problem: Problem, rows: Rows, only: tuple[int, ...] | None = None) -> Iterator[RunBatch]:
     """Yield the batch of every step of some runs, as `training.batches` has them for each seed.
+
+    Args:
+        problem: the group.
+        rows: which of its runs.
+        only: the steps that are wanted, in rising order and perhaps twice; all when None.
 
     Raises:
         RuntimeError: see `training_parts`.
@@ -70,7 +74,7 @@ def batches_of(problem: Problem, rows: Rows) -> Iterator[RunBatch]:
     parts = training_parts(problem, seeds.tolist())
     of_run = torch.from_numpy(places).to(parts.inputs.device)
     is_whole = problem.base.batches.per_epoch == 1
-    for order in islice(row_numbers(problem, seeds.tolist()), problem.steps):
+    for order in _wanted(row_numbers(problem, seeds.tolist()), range(problem.steps) if only is None else only):
         if parts.part_of is not None:
             if is_whole:
                 yield RunBatch(parts.inputs[of_run], parts.targets[of_run], is_shared=False)
@@ -85,6 +89,15 @@ def batches_of(problem: Problem, rows: Rows) -> Iterator[RunBatch]:
         else:
             own = order.to(parts.inputs.device)[of_run]
             yield RunBatch(parts.inputs[own], parts.targets[own], is_shared=False)
+
+
+def _wanted(orders: Iterator[Tensor], steps: Iterable[int]) -> Iterator[Tensor]:
+    """Yield the orders of some steps; a step that is named twice comes twice."""
+    reached, order = -1, torch.zeros(0)
+    for step in steps:
+        while reached < step:
+            order, reached = next(orders), reached + 1
+        yield order
 
 
 def row_numbers(problem: Problem, seeds: list[int]) -> Iterator[Tensor]:

@@ -31,14 +31,7 @@ def gradient_norms(problem: Problem, rows: Rows, states: States) -> Numbers:
     """
     step = looking_step(problem)
     settings = settings_of_step(step, rows, [], 0)
-    first = last = None
-    for number, batch in enumerate(batches_of(problem, rows)):
-        if number == 0:
-            first = batch
-        if number == problem.steps - 1:
-            last = batch
-    assert first is not None  # noqa: S101 - a run has at least one step
-    assert last is not None  # noqa: S101
+    first, last = batches_of(problem, rows, (0, problem.steps - 1))
     begin = stacked_tensors(problem, rows)
     columns = [_norms(step, begin, settings, first), _norms(step, states, settings, last)]
     return np.stack(columns, axis=1)

@@ -15,7 +15,6 @@ from typing import Any
 
 from chainrule.errors import Problem, TaskError, UnknownNameError
 from chainrule.registry import OPTIMIZERS
-from chainrule.sweeps.axes import Value
 from chainrule.tasks import Task, load_task
 
 _SHORT = {"beta1": "optimizer.betas.0", "beta2": "optimizer.betas.1"}
@@ -58,7 +57,7 @@ def optimizer_arguments(task: Task) -> dict[str, Any]:
     return given | task.optimizer.arguments
 
 
-def is_batched(key: str, values: Sequence[Value]) -> bool:
+def is_batched(key: str, values: Sequence[Any]) -> bool:
     """Return whether runs that differ in a key alone can be computed side by side, as one network with other numbers.
 
     Args:

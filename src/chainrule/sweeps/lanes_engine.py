@@ -1,8 +1,9 @@
 """Runs in the lanes of the processor's vectors: a group as `chainrule.lanes` takes it."""
 
+import copy
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
@@ -32,7 +33,6 @@ from chainrule.sweeps.outcome import EngineName, Numbers, Want
 from chainrule.sweeps.problem import Problem, initial_tensors, varying_strengths
 from chainrule.sweeps.results import Refusal, Rows, Tell, Trained, finite_steps, measure_named, needs_states
 from chainrule.sweeps.settings import chosen, group_settings, rule_name, settings_problem
-from chainrule.training.evaluation import run_model
 
 # Near which the kernel is checked against the plain loop: values at which rounding is not blown up.
 _NOMINAL = {
@@ -40,7 +40,6 @@ _NOMINAL = {
     "eps": 1e-8,
 }  # fmt: skip
 _STRENGTH = 0.01
-_ADDED_UP = ("mean", "sum", "batchmean")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,7 +54,7 @@ class LanesEngine:
     """
 
     problem: Problem
-    kernel: Kernel
+    kernel: Kernel = field(repr=False)  # its graph is long, and every node of it names others
     has_measure: bool
     is_padded: bool
 
@@ -87,7 +86,9 @@ class LanesEngine:
             keeps_losses=want.losses,
             keeps_states=keeps_states,
         )
-        found = kernel.run(runs, problem.steps, threads=os.cpu_count() or 1)
+        found = kernel.run(
+            runs, problem.steps, threads=os.cpu_count() or 1, progress=lambda done: tell(done / len(rows))
+        )
         numbers = np.asarray(found.measure, np.float64)
         last, measure = (numbers[1], numbers[0]) if self.has_measure else (numbers, None)
         losses = None if found.losses is None else found.losses.astype(np.float64)
@@ -169,9 +170,9 @@ class _Loss:
     def __call__(self, network: nn.Module, data: Mapping[str, Tensor], settings: Mapping[str, Tensor]) -> Tensor:
         """Return the loss of a network on the data of a step."""
         if not self.penalties or not torch.is_grad_enabled():  # they are collected while gradients are
-            return self._of_data(run_model(network, data["inputs"]), data)
+            return self._of_data(network(data["inputs"]), data)
         with attach_penalties(network, self.penalties) as attached:
-            whole = self._of_data(run_model(network, data["inputs"]), data)
+            whole = self._of_data(network(data["inputs"]), data)
             for number, term in enumerate(attached.values().values()):
                 varying = self.strengths.get(number)
                 whole = whole + (term * settings[varying.name] if varying is not None else term)
@@ -198,13 +199,16 @@ def _counted(objective: Objective, prediction: Tensor, targets: Tensor, counts: 
 
 
 def _each_sample(objective: Objective, prediction: Tensor, targets: Tensor) -> Tensor:
-    module: Any = objective.module
-    whole = module.reduction
+    """Return the terms of a loss before they become one number: (samples,) or (samples, outputs)."""
+    module: Any = copy.copy(objective.module)
     module.reduction = "none"
-    try:
-        return objective(prediction, targets)
-    finally:
-        module.reduction = whole
+    terms: Tensor
+    if objective.name == "GaussianNLLLoss":
+        mean, logarithm = prediction.chunk(2, dim=1)
+        terms = module(mean, targets, logarithm.exp())
+    else:
+        terms = module(prediction, targets)
+    return terms
 
 
 def _is_padded(problem: Problem) -> bool:
@@ -248,7 +252,7 @@ def _schedule_problem(problem: Problem) -> str:
 
 def _samples_and_order(
     problem: Problem, rows: Rows, is_padded: bool
-) -> tuple[dict[str, Tensor], NDArray[np.int32] | None]:
+) -> tuple[dict[str, Tensor], NDArray[np.int64] | None]:
     """Return the samples of some runs, the parts of their seeds one after the other, and which of them a step takes."""
     seeds, places = np.unique(problem.seeds[rows], return_inverse=True)
     parts = training_parts(problem, seeds.tolist())
@@ -267,12 +271,12 @@ def _samples_and_order(
     if batches.per_epoch == 1 and not own:
         return samples, None
     size = min(batches.size, batches.samples)
-    order = np.full((len(seeds), problem.steps, size), len(inputs), np.int32)
+    order = np.full((len(seeds), problem.steps, size), len(inputs), np.int64)
     for step, numbers in enumerate(islice(row_numbers(problem, seeds.tolist()), problem.steps)):
         order[:, step, : numbers.shape[1]] = numbers.numpy()
     if parts.part_of is not None:
         is_sample = order < len(inputs)
-        order += np.where(is_sample, np.arange(len(seeds), dtype=np.int32)[:, None, None] * batches.samples, 0)
+        order += np.where(is_sample, np.arange(len(seeds), dtype=np.int64)[:, None, None] * batches.samples, 0)
     return samples, order[places] if own else order[0]
 
 

@@ -50,7 +50,7 @@ def tile_size(problem: Problem, engine: EngineName, want: Want) -> int:
     seconds = problem.steps * (operations / _OPERATIONS[engine] + _OVERHEAD[engine])
     held = 8 * (8 * numbers + (2 * problem.steps if want.losses or engine != "lanes" else 0))
     if "seed" in problem.columns and batches.per_epoch > 1 and engine == "lanes":
-        held += 12 * problem.steps * size
+        held += 16 * problem.steps * size
     if "seed" in problem.columns and problem.has_parts:
         held += 3 * batches.inputs.numel() * batches.inputs.element_size()
     runs = int(max(1, min(_SECONDS / seconds, _BYTES // held)))
