@@ -112,6 +112,19 @@ def test_points_that_differ_in_what_is_built_are_as_if_alone(small: Task, axis: 
         np.testing.assert_allclose(together.losses[place :: len(structural)], alone.losses, rtol=1e-12)
 
 
+@pytest.mark.parametrize("points", [[{}], [{}, {}], [{"model.activation": "Tanh"}] * 3])
+def test_points_that_say_nothing_are_runs_of_the_task(small: Task, points: list[dict[str, Any]]) -> None:
+    expected = run_points(small, [{"lr": 0.05}], steps=3)
+    found = run_points(small, points, steps=3)
+    assert len(found) == len(points)
+    assert all(np.array_equal(each, expected.losses[0]) for each in found.losses)  # type: ignore[index, union-attr]
+
+
+def test_high_rates_are_no_reason_not_to_trust_an_engine(small: Task) -> None:
+    task = load_task(small, {"optimizer": {"name": "SGD", "lr": 0.1}})
+    assert run_points(task, grid(parse_axis("lr", "log:1e3:1e6:8")), steps=6, engine="vmap").engine == "vmap"
+
+
 def test_results_do_not_depend_on_chunks(small: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     points = grid(parse_axis("lr", "log:1e-3:1:7"))
     whole = run_points(small, points, engine="vmap", want=EVERYTHING)
@@ -292,9 +305,7 @@ def test_an_engine_that_computes_otherwise_is_not_trusted(small: Task, monkeypat
 
     monkeypatch.setattr(VmapEngine, "train", wrong)
     text = raised(lambda: run_points(small, [{"lr": 0.1}, {"lr": 0.2}], steps=3, engine="vmap"))
-    assert text.startswith(
-        "The vmap engine cannot compute this sweep.\n  found: engine vmap\nIts loss of step 1 of run 0 is "
-    )
+    assert text.startswith("The vmap engine cannot compute this sweep.\n  found: engine vmap\nIts loss of step 1 is ")
 
 
 KILLED = """

@@ -7,19 +7,20 @@ again.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
 
 from chainrule.errors import ChainruleError, TaskError
+from chainrule.sweeps.groups import Columns
+from chainrule.sweeps.keys import LAYER_RATE
 from chainrule.sweeps.lanes_engine import prepare_lanes
 from chainrule.sweeps.loop_engine import LoopEngine, train_one
 from chainrule.sweeps.outcome import EngineName, Want
 from chainrule.sweeps.problem import Problem
-from chainrule.sweeps.results import Engine, Refusal
-from chainrule.sweeps.settings import rates_of
+from chainrule.sweeps.results import Engine, Refusal, Rows
 from chainrule.sweeps.vmap_engine import prepare_vmap
 
 Requested: TypeAlias = Literal["auto", "lanes", "vmap", "loop"]
@@ -29,6 +30,7 @@ _FEW_RUNS = 6  # up to which a step of all runs by vmap takes as long as the ste
 _LARGE = {"lanes": 100_000, "vmap": 30_000}  # trained numbers of a run, from which on the plain loop is as fast
 _CHECKED_STEPS = 4
 _SHORT_EPOCH = 64
+_MILD_RATE = 0.01
 _AGREEMENT = {torch.float64: 1e-9, torch.float32: 2e-3}
 
 
@@ -135,20 +137,17 @@ def _trusted(problem: Problem, ready: Engine | Refusal) -> Engine | Refusal:
     """Return an engine whose first losses are those of the plain loop, or the refusal with the numbers of both."""
     if isinstance(ready, Refusal):
         return ready
-    # The last batch of an epoch may be smaller than the others, so an epoch is looked at where it is short.
-    per_epoch = problem.base.batches.per_epoch
-    steps = min(problem.steps, per_epoch + 1 if per_epoch <= _SHORT_EPOCH else _CHECKED_STEPS)
-    steps = max(steps, min(problem.steps, _CHECKED_STEPS))
     rows = _rows_to_check(problem)
+    checked = replace(problem, columns=_mild(problem, rows), steps=_steps_to_check(problem))
     try:
-        found = ready.shortened(steps).train(rows, Want(losses=True), lambda share: None).losses
+        found = ready.on(checked).train(np.arange(len(rows)), Want(losses=True), lambda share: None).losses
     except ChainruleError:
         raise
     except (RuntimeError, NotImplementedError, TypeError, ValueError) as error:
         return Refusal(ready.name, f"PyTorch says: {str(error).splitlines()[0]}")
     assert found is not None  # noqa: S101 - losses were asked for
-    for number, row in enumerate(rows.tolist()):
-        plain, _ = train_one(problem, row, steps, goes_on=False, tell=lambda share: None)
+    for number in range(len(rows)):
+        plain, _ = train_one(checked, number, checked.steps, goes_on=False, tell=lambda share: None)
         ours = found[number, : len(plain)]
         with np.errstate(all="ignore"):
             differ = np.abs(ours - plain) > _AGREEMENT[problem.place.dtype] * np.maximum(np.abs(plain), 1e-6)
@@ -157,19 +156,31 @@ def _trusted(problem: Problem, ready: Engine | Refusal) -> Engine | Refusal:
             step = int(differ.argmax())
             return Refusal(
                 ready.name,
-                f"Its loss of step {step} of run {row} is {ours[step]:.17g}, and that of the plain loop is "
-                f"{plain[step]:.17g}.",
+                f"Its loss of step {step} is {ours[step]:.17g}, and that of the plain loop is {plain[step]:.17g}.",
             )
     return ready
 
 
-def _rows_to_check(problem: Problem) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Return the run with the lowest rates, whose rounding is not blown up, and one like it of another seed."""
-    rates = rates_of(problem)
-    order = np.argsort(rates, kind="stable")
-    first = int(order[0])
-    others = order[problem.seeds[order] != problem.seeds[first]]
-    return np.array([first, *others[:1].tolist()], np.int64)
+def _steps_to_check(problem: Problem) -> int:
+    # The last batch of an epoch may be smaller than the others, so an epoch is looked at where it is short.
+    per_epoch = problem.base.batches.per_epoch
+    steps = per_epoch + 1 if per_epoch <= _SHORT_EPOCH else _CHECKED_STEPS
+    return min(problem.steps, max(steps, _CHECKED_STEPS))
+
+
+def _rows_to_check(problem: Problem) -> Rows:
+    """Return the first run, and the first with another seed."""
+    others = np.flatnonzero(problem.seeds != problem.seeds[0])
+    return np.array([0, *others[:1].tolist()], np.int64)
+
+
+def _mild(problem: Problem, rows: Rows) -> Columns:
+    """Return the values of some runs, with learning rates at which rounding is not blown up."""
+    mild = {key: values[rows] for key, values in problem.columns.items()}
+    for key, values in mild.items():
+        if key == "optimizer.lr" or LAYER_RATE.fullmatch(key):
+            mild[key] = np.minimum(values.astype(np.float64), _MILD_RATE)
+    return mild
 
 
 def _count(number: int, what: str) -> str:

@@ -23,7 +23,7 @@ class Group:
     Attributes:
         task: with the values in which these runs agree.
         rows: which of all points they are.
-        columns: what differs between them.
+        columns: what differs between them; never empty.
     """
 
     task: Task
@@ -53,7 +53,9 @@ def groups_of(task: Task, points: Sequence[Mapping[str, Any]]) -> list[Group]:
     for members in rows.values():
         own = with_values(task, {key: values[members[0]] for key, values in structural.items()})
         index = np.array(members, np.int64)
-        group = Group(own, index, {key: values[index] for key, values in batched.items()})
+        # Without any other column the seed says how many runs there are.
+        numbers = {key: values[index] for key, values in batched.items()} or {"seed": np.full(len(index), own.seed)}
+        group = Group(own, index, numbers)
         _check_extremes(group)
         groups.append(group)
     return groups

@@ -63,9 +63,9 @@ class LanesEngine:
         """Which engine it is."""
         return "lanes"
 
-    def shortened(self, steps: int) -> "LanesEngine":
-        """Return the engine for the first steps of the same runs."""
-        return replace(self, problem=replace(self.problem, steps=steps))
+    def on(self, problem: Problem) -> "LanesEngine":
+        """Return the engine for other values or another number of steps of the same group."""
+        return replace(self, problem=problem)
 
     def train(self, rows: Rows, want: Want, tell: Tell) -> Trained:
         """Train some runs of the group; see `Engine`."""

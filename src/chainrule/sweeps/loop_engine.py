@@ -31,9 +31,9 @@ class LoopEngine:
         """Which engine it is."""
         return "loop"
 
-    def shortened(self, steps: int) -> "LoopEngine":
-        """Return the engine for the first steps of the same runs."""
-        return LoopEngine(replace(self.problem, steps=steps))
+    def on(self, problem: Problem) -> "LoopEngine":
+        """Return the engine for other values or another number of steps of the same group."""
+        return LoopEngine(problem)
 
     def train(self, rows: Rows, want: Want, tell: Tell) -> Trained:
         """Train some runs of the group; see `Engine`."""

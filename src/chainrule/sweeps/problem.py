@@ -48,7 +48,7 @@ class Problem:
     @property
     def runs(self) -> int:
         """How many runs there are."""
-        return len(next(iter(self.columns.values()))) if self.columns else 1
+        return len(next(iter(self.columns.values())))
 
     @property
     def seeds(self) -> np.ndarray[Any, np.dtype[np.int64]]:

@@ -11,6 +11,7 @@ from chainrule.errors import TaskError, UnknownNameError
 from chainrule.lanes import Measure, convergence, final_loss, lowest_loss, steps_to
 from chainrule.shapes import Tensor
 from chainrule.sweeps.outcome import EngineName, Numbers, Want
+from chainrule.sweeps.problem import Problem
 
 Rows: TypeAlias = NDArray[np.int64]
 Tell: TypeAlias = Callable[[float], None]
@@ -47,8 +48,8 @@ class Engine(Protocol):
     def train(self, rows: Rows, want: Want, tell: Tell) -> Trained:
         """Train some runs of the group."""
 
-    def shortened(self, steps: int) -> "Engine":
-        """Return the engine for the first steps of the same runs."""
+    def on(self, problem: Problem) -> "Engine":
+        """Return the engine for other values or another number of steps of the same group."""
 
 
 @dataclass(frozen=True, slots=True)

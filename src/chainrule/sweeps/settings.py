@@ -162,15 +162,3 @@ def _settings_of(group: dict[str, Any]) -> dict[str, float]:
 def chosen(columns: dict[str, NDArray[Any]], key: str, rows: Rows) -> Numbers:
     """Return a column of some runs as float64."""
     return columns[key][rows].astype(np.float64)
-
-
-def rates_of(problem: Problem) -> Numbers:
-    """Return the greatest learning rate of each run over its weight layers."""
-    rates = [np.full(problem.runs, float(optimizer_arguments(problem.task).get("lr", 0.0)))]
-    if "optimizer.lr" in problem.columns:
-        rates = [problem.columns["optimizer.lr"].astype(np.float64)]
-    of_layers = [values.astype(np.float64) for key, values in problem.columns.items() if key.startswith("lr.")]
-    if len(of_layers) == len(problem.layers) and of_layers:
-        rates = []
-    greatest: Numbers = np.max([*rates, *of_layers], axis=0)
-    return greatest

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -39,9 +39,9 @@ class VmapEngine:
         """Which engine it is."""
         return "vmap"
 
-    def shortened(self, steps: int) -> "VmapEngine":
-        """Return the engine for the first steps of the same runs."""
-        return VmapEngine(replace(self.problem, steps=steps), self.chunk)
+    def on(self, problem: Problem) -> "VmapEngine":
+        """Return the engine for other values or another number of steps of the same group."""
+        return VmapEngine(problem, self.chunk)
 
     def train(self, rows: Rows, want: Want, tell: Tell) -> Trained:
         """Train some runs of the group; see `Engine`.
