@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,10 +27,12 @@ from chainrule.documents import (
     Table,
 )
 from chainrule.render.latex import document_latex
+from chainrule.render.latex_picture import network_picture
 from chainrule.render.latex_text import aligned, display, latex_text
 
 HOSTILE = (
-    '\\input{/etc/passwd} $x_1^2$ 100% {a} #1 & ~ ^ | < > " \\write18{ls} 中文 h1⁽²⁾ w₁ é ∂E/∂w5 ½·σ(−x) ≤ ∞ \u202e'
+    '\\input{/etc/passwd} $x_1^2$ 100% {a} #1 & ~ ^ | < > " \\write18{ls} 中文 h1⁽²⁾ w₁ éïçåßøñÐ ° '
+    "∂E/∂w5 ½·σ(−x) ≤ ∞ \u202e"
 )
 NETWORK = NetworkDrawing(
     "net",
@@ -73,6 +76,7 @@ def test_text_is_never_a_command() -> None:
     assert latex_text(r"\input{x} $a_1^2$ 5% #&~") == (
         r"\textbackslash{}input\{x\} \$a\_1\textasciicircum{}2\$ 5\% \#\&\textasciitilde{}"
     )
+    assert latex_text("é ï ç Ð ß") == r"\'{e} \"{\i} \c {c} [U+00D0] \ss{}"
     assert latex_text("∂E/∂w5 = ½·σ(h1⁽²⁾) 中") == (
         r"$\partial$E/$\partial$w5 = $\tfrac12$$\cdot$$\sigma$(h1$^{(2)}$) [U+4E2D]"
     )
@@ -114,7 +118,12 @@ def test_pdflatex_compiles_every_kind_of_block(tmp_path: Path) -> None:
 
 def test_only_base_latex_and_amsmath() -> None:
     packages = [line for line in document_latex(EVERYTHING).splitlines() if line.startswith(r"\usepackage")]
-    assert packages == [r"\usepackage[utf8]{inputenc}", r"\usepackage[T1]{fontenc}", r"\usepackage{amsmath}"]
+    assert packages == [r"\usepackage[utf8]{inputenc}", r"\usepackage{amsmath}"]
+
+
+def test_an_edge_is_interrupted_where_a_label_stands() -> None:
+    bare = replace(NETWORK, edges=tuple(replace(edge, label="") for edge in NETWORK.edges))
+    assert network_picture(NETWORK).count("qbezier") == network_picture(bare).count("qbezier") + len(NETWORK.edges)
 
 
 @pytest.mark.parametrize("shown", ["i1", "w1 0.15", "inputs"])

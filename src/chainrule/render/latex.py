@@ -31,7 +31,6 @@ from chainrule.render.plain_text import CALLOUT_WORDS, is_number_column, print_r
 
 _PREAMBLE = r"""\documentclass[11pt,a4paper]{article}
 \usepackage[utf8]{inputenc}
-\usepackage[T1]{fontenc}
 \usepackage{amsmath}
 \setlength{\oddsidemargin}{0pt}
 \setlength{\textwidth}{6.27in}

@@ -24,7 +24,7 @@ _SPECIAL = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
+    '"': "''",
     "-": "-",
 }
 _SIGNS = {
@@ -39,10 +39,16 @@ _SIGNS = {
     "●": r"\bullet ", "○": r"\circ ", "▾": r"\bigtriangledown ",
 }  # fmt: skip
 _PLAIN = {"…": r"\dots{}", "–": "--", "—": "---", "‘": "`", "’": "'", "“": "``", "”": "''", "\u00a0": "~", "\t": " "}
+_PLAIN |= {"ß": r"\ss{}", "Æ": r"\AE{}", "æ": r"\ae{}", "Ø": r"\O{}", "ø": r"\o{}", "§": r"\S{}", "£": r"\pounds{}"}
+_PLAIN |= {"°": r"$^\circ$", "¬": r"$\neg$", "÷": r"$\div$", "¾": r"$\tfrac34$", "¡": "!`", "¿": "?`"}
+# A letter with an accent is set as the letter and the accent, which the Type 1 fonts of base LaTeX have; with T1 fonts
+# a LaTeX without more packages would make bitmaps.
+_ACCENTS = {"\u0300": "`", "\u0301": "'", "\u0302": "^", "\u0303": "~", "\u0308": '"', "\u030a": "r ", "\u0327": "c "}
+_BARE = {"i": r"\i", "j": r"\j"}
 _RAISED = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾", "0123456789+-()", strict=True))
 _LOWERED = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋", "0123456789+-", strict=True))
 _RUNS = re.compile(f"(?P<raised>[{''.join(_RAISED)}]+)|(?P<lowered>[{''.join(_LOWERED)}]+)|(?P<other>.)", re.DOTALL)
-_LETTERS = re.compile(r"[\x20-\x7e\u00c0-\u00ff]")  # what T1 fonts have, and inputenc knows
+_LETTERS = re.compile(r"[\x20-\x7e]")
 
 _WIDEST = 66  # characters of a displayed formula beside its number-free margins, by the estimate below
 
@@ -66,6 +72,9 @@ def _piece(match: re.Match[str]) -> str:
         return _PLAIN[sign]
     if sign == "\n" or _LETTERS.match(sign):
         return sign
+    letter, *accents = list(unicodedata.normalize("NFD", sign))
+    if len(accents) == 1 and accents[0] in _ACCENTS and letter.isascii():
+        return f"\\{_ACCENTS[accents[0]]}{{{_BARE.get(letter, letter)}}}"
     return f"[U+{ord(sign):04X}]"
 
 
