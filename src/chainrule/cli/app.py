@@ -533,7 +533,7 @@ def launch(tokens: Sequence[str]) -> int:
     except ChainruleError as error:
         return _fail(error, is_json)
     except KeyboardInterrupt:
-        can_resume = tokens[:1] in (["train"], ["sweep"])
+        can_resume = bool({"train", "sweep"} & set(tokens[:1]))
         goes_on = " A run that had begun goes on with --resume and its folder." if can_resume else ""
         print(f"Interrupted.{goes_on}", file=sys.stderr)  # noqa: T201
         return INTERRUPTED
