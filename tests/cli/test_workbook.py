@@ -6,14 +6,21 @@ from subprocess import CompletedProcess
 
 import openpyxl
 import pytest
+from rich.console import Console
 
 from chainrule.cli.usage import UsageError
-from chainrule.cli.workbook import read_rates
+from chainrule.cli.workbook import Stages, read_rates
 from chainrule.reports.workbook import RATES
 
 from .conftest import Command
 
 FIRST, LAST = 0.24251985734837728, 0.029166680
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    # On a busy machine these small workbooks may take long enough for a line about it.
+    monkeypatch.setattr("chainrule.cli.workbook.PLAIN_SECONDS", 600.0)
 
 
 def test_a_workbook_is_written_and_named(command: Command, tmp_path: Path) -> None:
@@ -87,7 +94,7 @@ def test_rates_as_they_are_typed(text: str | None, rates: tuple[float, ...]) -> 
     assert read_rates(text) == rates
 
 
-@pytest.mark.parametrize("text", ["fast", "0.1,x", "", ","])
+@pytest.mark.parametrize("text", ["fast", "0.1,x", "", "0.1 x"])
 def test_rates_that_are_no_numbers(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         read_rates(text)
@@ -96,6 +103,62 @@ def test_rates_that_are_no_numbers(text: str) -> None:
         f"  where:    --rates\n  found:    {text}\n"
         "  expected: such as 0.1,0.5,1, or none for no comparison"
     ).replace("  found:    \n", "")
+
+
+@pytest.mark.parametrize("text", [",", "0.1,,0.2", "0.1, ;0.2", "0.1,", ",0.1"])
+def test_holes_between_rates_are_refused(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        read_rates(text)
+    assert str(caught.value) == (
+        "Learning rates are numbers with commas between them.\n"
+        f"  where:    --rates\n  found:    {text}\n"
+        "  expected: such as 0.1,0.5,1, or none for no comparison\n"
+        "Nothing stands before or after one of the commas."
+    )
+
+
+@pytest.mark.parametrize(("typed", "found"), [("-1,nan,inf", "-1"), ("nan", "nan"), ("0.1,inf", "inf")])
+def test_rates_that_cannot_train_are_refused(command: Command, typed: str, found: str) -> None:
+    shown = command("workbook", "-o", "w.xlsx", "--rates", typed)
+    assert (shown.code, shown.out) == (2, "")
+    assert shown.err == (
+        "error: A learning rate is a finite number above 0.\n"
+        f"  where:    --rates\n  found:    {found}\n  expected: numbers such as 0.1,0.5,1\n"
+    )
+
+
+def test_a_rate_twice_is_refused_before_anything_is_computed(command: Command) -> None:
+    shown = command("workbook", "no-such-task", "--rates", "0.1,0.10")
+    assert (shown.code, shown.out) == (2, "")
+    assert shown.err == (
+        "error: The same learning rate stands there twice, and would give the same curve twice.\n"
+        "  where:    --rates\n  found:    0.1\n  expected: each rate once\n"
+    )
+
+
+def test_what_takes_long_is_said_on_standard_error(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chainrule.cli.workbook.PLAIN_SECONDS", 0.0)
+    shown = command("workbook", "-o", "w.xlsx", "--updates", "2", "--rates", "none", "--json")
+    assert json.loads(shown.out)["file"] == "w.xlsx"
+    lines = shown.err.splitlines()
+    assert lines[:3] == [
+        "Deriving the formulas of two-two-two ...",
+        "Computing the numbers of all updates ...",
+        "Writing 141 formulas ...",
+    ]
+    parts = [int(line.removeprefix("Writing 141 formulas: ").removesuffix("%")) for line in lines[3:]]
+    assert parts == sorted(parts)
+    assert (parts[0], parts[-1]) == (1, 100)
+
+
+def test_a_terminal_has_a_live_line_that_goes_away() -> None:
+    drawn = io.StringIO()
+    stages = Stages(Console(file=drawn, force_terminal=True, width=80))
+    stages.begin("Writing 9 formulas")
+    stages.tell(0.5)
+    stages.close()
+    assert "Writing 9 formulas" in drawn.getvalue()
+    assert drawn.getvalue().endswith("\x1b[1A\x1b[2K")
 
 
 HOSTILE = '=cmd|" /C calc"!A0'

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from sympy import Add, Rational
 
-from chainrule.documents.sheets import FormulaCell, NumberCell, Sheet, TextCell, Workbook
+from chainrule.documents.sheets import Area, FormulaCell, NumberCell, Sheet, TextCell, Workbook
 from chainrule.errors import ChainruleError
 from chainrule.programs import Layer, Program, layered_program, run_program
 from chainrule.reports.workbook import RATES, training_workbook
 from chainrule.reports.workbook_plan import cell_name, cell_names, number_format
+from chainrule.reports.workbook_setup import Losses, setup_sheet
 
 GIVEN = {f"w{n}": (n + 2) / 20 for n in range(1, 9)} | {"i1": 0.05, "i2": 0.10, "t1": 0.01, "t2": 0.99, "η": 0.5}
 
@@ -179,6 +180,33 @@ def test_number_formats(numbers: Sequence[float], expected: str) -> None:
     assert number_format(np.array(numbers)) == expected
 
 
+def test_setup_says_how_formulas_call_a_cell() -> None:
+    assert 'In formulas the cell of "w1" is called "w_1": W1 alone would be the address of a cell.' in texts(
+        training_workbook(two_two_two(), 1, ()).sheets[0]
+    )
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [
+        (0.24251985734837728, "0.000000000000000"),
+        (0.0, "0.000000000000000"),
+        (float("nan"), "0.000000000000000"),
+        (2.5, "0.00000000000000"),
+        (1234.5, "0.00000000000"),
+        (1.5e-9, "0.00000000000000E+00"),
+        (2e20, "0.00000000000000E+00"),
+    ],
+)
+def test_setup_shows_all_digits_of_the_loss(number: float, shown: str) -> None:
+    program = two_two_two()
+    place = Area("Run", 5, 1, 6, 1)
+    setup = setup_sheet(program, Losses(1, place, place, place, number, number), ())
+    formats = [cell.style.number_format for cell in setup.cells.values() if isinstance(cell, FormulaCell)]
+    assert formats == [shown, shown]
+    assert setup.widths[2] > len(shown)
+
+
 def test_several_samples_stand_side_by_side() -> None:
     program = layered_program(2, [Layer(1)], samples=3)
     setup = sheet_of(training_workbook(program, 1, ()), "Setup")
@@ -197,12 +225,17 @@ REFUSED = [
     ),
     (
         lambda: training_workbook(two_two_two(), 1, (0.1, 0.0)),
-        "A learning rate is a positive number.\n"
+        "A learning rate is a finite number above 0.\n"
         "  where:    --rates\n  found:    0\n  expected: numbers such as 0.1,0.5,1",
     ),
     (
+        lambda: training_workbook(two_two_two(), 1, (0.5, 0.1, 0.5)),
+        "The same learning rate stands there twice, and would give the same curve twice.\n"
+        "  where:    --rates\n  found:    0.5\n  expected: each rate once",
+    ),
+    (
         lambda: training_workbook(two_two_two(), 1, (float("nan"),)),
-        "A learning rate is a positive number.\n"
+        "A learning rate is a finite number above 0.\n"
         "  where:    --rates\n  found:    nan\n  expected: numbers such as 0.1,0.5,1",
     ),
     (
@@ -225,9 +258,19 @@ REFUSED = [
     (
         lambda: training_workbook(two_two_two(), 50_000),
         "The workbook would be too large to be opened with ease.\n"
+        "  where:    two-two-two\n"
         "  found:    16450329 formulas: 47 columns, 50001 rows, 7 tables\n"
-        "  expected: at most 2000000\n"
-        "Take fewer updates (--updates), fewer rates (--rates, or --rates none), or fewer samples in a batch.",
+        "  expected: at most 500000\n"
+        "Leave out the comparison of learning rates (--rates none), or take fewer updates (--updates) or fewer samples "
+        "in a batch (--data.batch_size).",
+    ),
+    (
+        lambda: training_workbook(two_two_two(), 10_638, ()),
+        "The workbook would be too large to be opened with ease.\n"
+        "  where:    two-two-two\n"
+        "  found:    500033 formulas: 47 columns, 10639 rows, 1 table\n"
+        "  expected: at most 500000\n"
+        "Take fewer updates (--updates) or fewer samples in a batch (--data.batch_size).",
     ),
 ]
 

@@ -359,7 +359,7 @@ def workbook(
     *,
     output: Annotated[Path | None, Parameter(alias="-o")] = None,
     updates: int = 100,
-    rates: str | None = None,
+    rates: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
     step: int | None = None,
     json: Flag = False,
     changes: Changes = None,

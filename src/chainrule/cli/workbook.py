@@ -1,12 +1,14 @@
 """`chainrule workbook`: a training of a small network as a workbook with live formulas."""
 
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, final
 
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
 from chainrule.cli.exit_codes import DONE
@@ -18,10 +20,11 @@ from chainrule.errors import OutputError
 from chainrule.files import write_atomically
 from chainrule.render.plain_text import printable
 from chainrule.render.xlsx import workbook_bytes
-from chainrule.reports.workbook import RATES, RUN, training_workbook
+from chainrule.reports.workbook import RATES, RUN, check_rates, training_workbook
 
 SUFFIX: Final = ".xlsx"
 DEFAULT_TASK: Final = "two-two-two"
+PLAIN_SECONDS: Final = 4.0  # where a live line cannot be drawn: how long nothing is said
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,7 @@ def run_workbook(
         ChainruleError: the task or the file cannot be used, the network is too large, or the file cannot be written.
     """
     rates = read_rates(wanted.rates)
+    check_rates(rates)
     if output is not None and output.suffix.lower() != SUFFIX:
         raise OutputError(
             what=f"A workbook is written to a file that ends with {SUFFIX}.",
@@ -61,10 +65,18 @@ def run_workbook(
             found=output.name,
             expected=f"a name such as {output.stem or 'workbook'}{SUFFIX}",
         )
-    program = read_program(source or DEFAULT_TASK, changes, step, is_json=is_json)
-    workbook = training_workbook(program, wanted.updates, rates)
-    path = output or _free_path(program.title)
-    write_atomically(path, workbook_bytes(workbook))
+    shown = Stages(Console(stderr=True, highlight=False))
+    try:
+        shown.begin(f"Deriving the formulas of {source or DEFAULT_TASK}")
+        program = read_program(source or DEFAULT_TASK, changes, step, is_json=is_json)
+        path = output or _free_path(program.title)
+        shown.begin("Computing the numbers of all updates")
+        workbook = training_workbook(program, wanted.updates, rates)
+        formulas = sum(len(column.cached) for sheet in workbook.sheets for column in sheet.columns)
+        shown.begin(f"Writing {formulas:,} formulas")
+        write_atomically(path, workbook_bytes(workbook, shown.tell))
+    finally:
+        shown.close()
     losses = _losses(workbook)
     if is_json:
         print_json(
@@ -93,6 +105,50 @@ def run_workbook(
     return DONE
 
 
+@final
+class Stages:
+    """Shows what is being done: a live line, or a plain one now and then where there is no terminal."""
+
+    def __init__(self, screen: Console) -> None:
+        self._screen = screen
+        self._text = ""
+        self._last_line = time.perf_counter()
+        self._bar: Progress | None = None
+        self._row = TaskID(0)
+
+    def begin(self, text: str) -> None:
+        """Say what begins; plainly only if it is a while since the last line."""
+        self._text = printable(text)
+        if not self._screen.is_terminal:
+            self._say(f"{self._text} ...")
+            return
+        if self._bar is None:
+            columns = BarColumn(bar_width=24), TextColumn("{task.description}", markup=False)
+            self._bar = Progress(*columns, console=self._screen, transient=True, redirect_stdout=False)
+            self._bar.start()
+            self._row = self._bar.add_task("", total=None)
+        self._bar.update(self._row, description=self._text, refresh=True)
+
+    def tell(self, part: float) -> None:
+        """Say which part is done, from 0 to 1."""
+        if self._bar is not None:
+            self._bar.update(self._row, completed=part, total=1.0)
+        elif not self._screen.is_terminal:
+            self._say(f"{self._text}: {part:.0%}")
+
+    def _say(self, text: str) -> None:
+        now = time.perf_counter()
+        if now - self._last_line >= PLAIN_SECONDS:
+            self._last_line = now
+            self._screen.print(Text(text), soft_wrap=True)
+
+    def close(self) -> None:
+        """Take the live line off the screen."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+
 def _losses(workbook: Workbook) -> tuple[float, ...]:
     run = next(sheet for sheet in workbook.sheets if sheet.name == RUN)
     (losses,) = [column.cached for column in run.columns if column.style.role == "result"]
@@ -103,25 +159,23 @@ def read_rates(text: str | None) -> tuple[float, ...]:
     """Return the learning rates that were typed: "0.1,0.5", or "none"; the usual six when nothing was.
 
     Raises:
-        UsageError: something is no number.
+        UsageError: something is no number, or nothing stands between two commas.
     """
     if text is None:
         return RATES
     if text.strip().lower() == "none":
         return ()
-    parts = [part for part in re.split(r"[,;\s]+", text.strip()) if part]
+    parts = re.split(r"\s*[,;]\s*|\s+", text.strip())
     try:
-        rates = tuple(float(part) for part in parts)
-    except ValueError:
-        rates = ()
-    if not rates:
+        return tuple(float(part) for part in parts)
+    except ValueError as error:
         raise UsageError(
             what="Learning rates are numbers with commas between them.",
             where="--rates",
             found=text,
             expected="such as 0.1,0.5,1, or none for no comparison",
-        )
-    return rates
+            cause="Nothing stands before or after one of the commas." if "" in parts and len(parts) > 1 else "",
+        ) from error
 
 
 def _free_path(title: str) -> Path:

@@ -47,7 +47,7 @@ UPDATES: Final = 100
 RUN: Final = "Run"
 LEARNING_RATES: Final = "Learning rates"
 MOST_RATES: Final = 20
-MOST_FORMULAS: Final = 2_000_000
+MOST_FORMULAS: Final = 500_000
 _LOSS_NAME: Final = "loss"
 
 
@@ -100,7 +100,8 @@ def _how_to_use(program: Program, names: Mapping[str, str], rates: int) -> tuple
     ]
     if first:
         lines.append(
-            f"Formulas call the cell of {first} {names[first]}, because {first.upper()} is the address of a cell."
+            f'In formulas the cell of "{first}" is called "{names[first]}": {first.upper()} alone would be the address '
+            "of a cell."
         )
     return tuple(lines)
 
@@ -189,6 +190,37 @@ def _rate_sheet(name: str, tables: Tables, rate: str, numbers: Mapping[str, np.n
     return table_sheet(name, tables, rate, numbers, heading)
 
 
+def check_rates(rates: Sequence[float]) -> None:
+    """Refuse learning rates that cannot be compared; none at all are right.
+
+    Raises:
+        ChainruleError: one is not finite or not above 0, one stands there twice, or there are too many.
+    """
+    wrong = [rate for rate in rates if not (math.isfinite(rate) and rate > 0)]
+    if wrong:
+        raise ChainruleError(
+            what="A learning rate is a finite number above 0.",
+            where="--rates",
+            found=f"{wrong[0]:g}",
+            expected="numbers such as 0.1,0.5,1",
+        )
+    if len(rates) > MOST_RATES:
+        raise ChainruleError(
+            what=f"A workbook compares at most {MOST_RATES} learning rates.",
+            where="--rates",
+            found=str(len(rates)),
+            next_step="Write several workbooks, or leave some rates out.",
+        )
+    repeated = [rate for place, rate in enumerate(rates) if rate in rates[:place]]
+    if repeated:
+        raise ChainruleError(
+            what="The same learning rate stands there twice, and would give the same curve twice.",
+            where="--rates",
+            found=f"{repeated[0]:g}",
+            expected="each rate once",
+        )
+
+
 def _check(program: Program, updates: int, rates: Sequence[float]) -> None:
     if not program.updated or not learning_rates(program):
         raise ChainruleError(
@@ -201,21 +233,7 @@ def _check(program: Program, updates: int, rates: Sequence[float]) -> None:
         raise ChainruleError(
             what="A workbook has at least one update.", where="--updates", found=str(updates), expected="1 or more"
         )
-    wrong = [rate for rate in rates if not (math.isfinite(rate) and rate > 0)]
-    if wrong:
-        raise ChainruleError(
-            what="A learning rate is a positive number.",
-            where="--rates",
-            found=f"{wrong[0]:g}",
-            expected="numbers such as 0.1,0.5,1",
-        )
-    if len(rates) > MOST_RATES:
-        raise ChainruleError(
-            what=f"A workbook compares at most {MOST_RATES} learning rates.",
-            where="--rates",
-            found=str(len(rates)),
-            next_step="Write several workbooks, or leave some rates out.",
-        )
+    check_rates(rates)
 
 
 def _check_size(program: Program, columns: int, updates: int, rates: int) -> None:
@@ -239,10 +257,11 @@ def _check_size(program: Program, columns: int, updates: int, rates: int) -> Non
     if formulas > MOST_FORMULAS:
         raise ChainruleError(
             what="The workbook would be too large to be opened with ease.",
-            found=f"{formulas} formulas: {columns} columns, {updates + 1} rows, {1 + rates} tables",
+            where=program.title,
+            found=f"{formulas} formulas: {columns} columns, {updates + 1} rows, {1 + rates} table{'s' * (rates > 0)}",
             expected=f"at most {MOST_FORMULAS}",
-            next_step="Take fewer updates (--updates), fewer rates (--rates, or --rates none), or fewer samples in a "
-            "batch.",
+            next_step=("Leave out the comparison of learning rates (--rates none), or t" if rates else "T")
+            + "ake fewer updates (--updates) or fewer samples in a batch (--data.batch_size).",
         )
 
 

@@ -1,5 +1,6 @@
 """The sheet Setup of a workbook: everything that a reader may change, how to use it, and the curve of the loss."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -25,6 +26,8 @@ _NAME, _MEANING, _VALUE = 0, 1, 2  # columns
 _BELOW_CHART: Final = 22  # the first row below it
 _CHART_COLUMN: Final = 4
 _NOTES: Final = 5  # lines of how to use it
+_WIDE_VALUE: Final = 24.0  # characters: the loss in bold, with all its digits
+_DIGITS: Final = 15  # that a spreadsheet shows
 _SETTING_TITLE: Final = "Learning rate and settings of the optimizer"
 
 
@@ -95,7 +98,7 @@ def setup_sheet(program: Program, losses: Losses, notes: Sequence[str]) -> Sheet
         program.loss,
         (Curve(losses.header, losses.steps, losses.area),),
     )
-    widths = {_NAME: 15.0, _MEANING: 44.0, **dict.fromkeys(range(_VALUE, page.widest + 1), 14.0)}
+    widths = {_NAME: 15.0, _MEANING: 44.0, **dict.fromkeys(range(_VALUE, page.widest + 1), 14.0), _VALUE: _WIDE_VALUE}
     return Sheet(SETUP, page.cells, (), widths, page.heights, (chart,), page=Page(), tint=5)
 
 
@@ -139,15 +142,25 @@ def _write_losses(page: _Page, program: Program, losses: Losses | None) -> None:
         page.row += rows + 1
         return
     page.heading(f"Loss {program.loss}", ("value",))
-    area, style = losses.area, Style("result", "0.000000000")
+    area = losses.area
     for label, row, cached in (
         ("before the first update", area.first_row, losses.first),
         (f"after {losses.updates} update{'s' * (losses.updates != 1)}", area.last_row, losses.last),
     ):
         address = str(Area(area.sheet, row, area.first_column, row, area.first_column))
         page.cells[page.row, _NAME] = TextCell(label, Style("text"), (1, 2))
-        page.cells[page.row, _VALUE] = FormulaCell(address, cached, style)
+        page.cells[page.row, _VALUE] = FormulaCell(address, cached, Style("result", _all_digits(cached)))
         page.row += 1
+
+
+def _all_digits(number: float) -> str:
+    """Return the number format that shows all 15 digits that a spreadsheet shows of a number of this size."""
+    if not math.isfinite(number) or number == 0 or 1e-3 <= abs(number) < 1:
+        return "0." + "0" * _DIGITS
+    exponent = math.floor(math.log10(abs(number)))
+    if 0 <= exponent < _DIGITS - 1:
+        return "0." + "0" * (_DIGITS - 1 - exponent)
+    return "0." + "0" * (_DIGITS - 1) + "E+00"
 
 
 def _write_samples(page: _Page, program: Program) -> None:
