@@ -91,9 +91,56 @@ def test_what_only_the_guess_of_the_network_makes_wrong_is_not_called_wrong(tmp_
     assert sheet.verdict == "not understood"
     assert sheet.columns[0].is_right is None
     assert sheet.columns[0].reason == (
-        "It is right for a smaller network; in the 2-2-2 network it is wrong (missing path: the path through o2 is "
+        "It is right for a 2-2-1 network; in the 2-2-2 network it is wrong (missing path: the path through o2 is "
         "left out). Write the forward pass too, such as o1 = w5*a_h1 + w6*a_h2."
     )
+
+
+TOLD = f"""
+h1 = w1*i1 + w2*i2
+a_h1 = sigmoid(h1)
+dE/dw5 = {ONE} * a_h1
+dE/dw6 = {ONE} * a_h2
+dE/dw7 = {TWO} * a_h1
+dE/dw1 = ({ONE} * w5 + {TWO} * w7) * a_h1 * (1 - a_h1) * i1
+"""
+
+
+def test_a_missing_path_is_wrong_where_the_other_equations_tell_of_the_second_output(tmp_path: Path) -> None:
+    sheet = checked(tmp_path, TOLD + f"dE/dw3 = {ONE} * w6 * a_h2 * (1 - a_h2) * i1")
+    (wrong,) = sheet.wrong
+    assert sheet.verdict == "wrong"
+    assert (wrong.quantity, wrong.first_wrong_cell) == ("∂E/∂w3", "line 8")
+    assert wrong.slip == "missing path: the path through o2 is left out"
+    assert all(column.is_right for column in sheet.columns[:-1])
+
+
+def test_one_other_equation_with_the_second_output_is_enough(tmp_path: Path) -> None:
+    sheet = checked(tmp_path, f"dE/dw7 = {TWO} * a_h1\ndE/dw1 = {ONE} * w5 * a_h1 * (1 - a_h1) * i1")
+    assert [column.is_right for column in sheet.columns] == [True, False]
+
+
+OTHER_NETWORKS = {
+    f"dE/dw1 = {ONE} * w3 * a_h1 * (1 - a_h1) * i1": "1-2-1",
+    f"dE/dw7 = {ONE} * a_h1": "2-3-1",
+    f"dE/dw2 = {ONE} * a_h1": "1-1-1",
+    "dE/dw3 = (o1 - t1) * a_h1": "1-2-1",
+}
+
+
+@pytest.mark.parametrize("equation", OTHER_NETWORKS)
+def test_a_lone_equation_that_is_right_in_another_network_is_not_called_wrong(tmp_path: Path, equation: str) -> None:
+    sheet = checked(tmp_path, equation)
+    (column,) = sheet.columns
+    assert sheet.verdict == "not understood"
+    assert column.is_right is None
+    assert column.reason.startswith(f"It is right for a {OTHER_NETWORKS[equation]} network; in the 2-2-2 network")
+
+
+def test_a_lone_equation_that_is_right_in_no_network_is_wrong(tmp_path: Path) -> None:
+    sheet = checked(tmp_path, f"dE/dw5 = -({ONE}) * a_h1")
+    assert sheet.verdict == "wrong"
+    assert sheet.columns[0].slip_kinds == ("wrong sign",)
 
 
 def test_names_of_no_network_are_not_understood(tmp_path: Path) -> None:
