@@ -41,7 +41,7 @@ def main(rounds: int) -> None:
                 subprocess.run(arguments, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
                 seconds[command].append(time.perf_counter() - start)
     for command, times in seconds.items():
-        print(f"{median(times):6.2f} s  ({min(times):.2f} to {max(times):.2f})  {command}")  # noqa: T201
+        print(f"{median(times):6.2f} s  ({min(times):.2f} to {max(times):.2f})  {command}")
 
 
 if __name__ == "__main__":
