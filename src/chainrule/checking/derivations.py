@@ -124,7 +124,7 @@ def _from_adjoints(truth: Truth, name: str, known: Mapping[str, str]) -> Iterato
         return
     for term in line.terms:
         upstream = str(term.upstream)
-        last = _pieces(truth, Factor(term.through, below, term.partial))
+        last = tuple(_pieces(truth, Factor(term.through, below, term.partial)))  # every path below ends with them
         if upstream in known:
             first = Piece(Named(known[upstream]), "gradient", known[upstream])
             yield Product((first, *last), term.through if len(line.terms) > 1 else "")

@@ -6,7 +6,7 @@ import numpy as np
 
 from chainrule.checking.columns import ColumnJudge
 from chainrule.checking.network import TOTAL
-from chainrule.checking.readings import Named, Reading, UnreadableError, compute
+from chainrule.checking.readings import FIRST, Named, Reading, UnreadableError, compute, names_in
 from chainrule.checking.results import Effect
 from chainrule.checking.truth import Truth
 
@@ -18,7 +18,7 @@ class Training:
         truth: the network.
         given: what every row is given, (rows,) each; of the parameters the first counts. More rows than these take
             the last.
-        wrong: the wrong formulas, by column.
+        wrong: the wrong formulas, by column, and the formulas of the columns that read those.
         rates: learning rates to train with, side by side; None takes the table's.
     """
 
@@ -93,10 +93,36 @@ class _Row:
             return self.get(part.name)
         if part.offset == 1 and part.name in self.training.truth.program.updated:
             return self.after(part.name)
-        other = self.place + part.offset
+        other = 0 if part.offset == FIRST else self.place + part.offset
         if not 0 <= other < len(self.training.rows):
             raise UnreadableError("a row that is not there")
         return self.training.rows[other].get(part.name)
+
+
+def rules_of(judge: ColumnJudge, wrong: Mapping[str, Reading | None]) -> dict[str, Reading]:
+    """Return the formulas that a training by a table's rules follows in the place of the right ones.
+
+    They are the wrong formulas, and those, right in themselves, that read what is wrong: a gradient made from a wrong
+    δ is right as a formula, and yet the training takes a wrong step.
+
+    Args:
+        judge: of the table.
+        wrong: the wrong formulas by column; None where typed numbers are wrong.
+    """
+    rules = {name: reading for name, reading in wrong.items() if reading is not None}
+    others = {name: judge.evidence.commonest(name) for name in judge.table.columns if name not in wrong}
+    while True:
+        readers = {
+            name: reading
+            for name, reading in others.items()
+            if reading is not None
+            and name not in rules
+            and any(part.name in rules for part in names_in(reading))
+            and judge.judge_quickly(name)
+        }
+        if not readers:
+            return rules
+        rules |= readers
 
 
 def effect_of(judge: ColumnJudge, wrong: Mapping[str, Reading | None]) -> Effect | None:
@@ -115,8 +141,7 @@ def effect_of(judge: ColumnJudge, wrong: Mapping[str, Reading | None]) -> Effect
     try:
         right = Training(truth, given, {}).losses(updates + 1)[:, 0]
         if all(reading is not None for reading in wrong.values()):
-            rules = {name: reading for name, reading in wrong.items() if reading is not None}
-            found = Training(truth, given, rules).losses(updates + 1)[:, 0]
+            found = Training(truth, given, rules_of(judge, wrong)).losses(updates + 1)[:, 0]
         elif rows > 1:
             found = judge.true_rows[TOTAL]
         else:

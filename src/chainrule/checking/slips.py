@@ -64,6 +64,7 @@ class Catalogue:
 
     def changes(self, products: tuple[Product, ...]) -> Iterator[Changed]:
         """Yield the derivation with each slip in it."""
+        yield from self._tanh_slopes(products)
         yield from self._substitutions(products)
         yield from self._later_weights(products)
         yield from self._signs(products)
@@ -261,6 +262,19 @@ class Catalogue:
                 detail = f"{_bracketed(slope)} ({words}) stands where {belongs} belongs{scope.place}"
                 yield Changed(Slip("derivative of another function", detail), scope.instead(products, slope))
 
+    def _tanh_slopes(self, products: tuple[Product, ...]) -> Iterator[Changed]:
+        """Yield 1 − z² for 1 − a², which anyone writes who takes tanh′ z = 1 − tanh² z for 1 − z²."""
+        for scope in scopes_of(products):
+            if len(scope.pieces) != 1 or scope.pieces[0].role != "slope":
+                continue
+            output, _, net = scope.pieces[0].group.partition("/")
+            if scope.pieces[0].reading != _one_less(_square(Named(output))):
+                continue
+            words, slope = next(_slopes(Named(output), Named(net)))
+            belongs = _bracketed(scope.pieces[0].reading)
+            detail = f"{_bracketed(slope)} ({words}) stands where {belongs} belongs{scope.place}"
+            yield Changed(Slip("derivative of another function", detail), scope.instead(products, slope))
+
     def _other_functions(self, products: tuple[Product, ...]) -> Iterator[Changed]:
         """Yield an output with another activation, or with the sigmoid's e^x for e^(−x)."""
         name = self.derivation.name
@@ -315,19 +329,21 @@ class Catalogue:
         names = [*self.truth.network.inputs, *self.truth.network.weights, *self.nets, *self.nets.values()]
         readings += [Named(name, row) for name in names if Named(name, row) not in readings]
         readings += [Operation("-", (_ONE, Named(name, row))) for name in self.nets]
+        # (a_o1 − t1) of softmax with cross-entropy has no slope in it; a hand adds the sigmoid's, or that of tanh.
+        for output in (Named(name, row) for name in self.nets):
+            readings += [Operation("*", (output, _one_less(output))), _one_less(_square(output))]
         first = 1 if row and len(products) > 1 else 0
+        own = {piece.reading for piece in pieces}
         for reading in dict.fromkeys(readings):
+            is_own = reading in own or (isinstance(reading, Operation) and own.issuperset(reading.arguments))
+            detail = f"{_bracketed(reading)} {'stands there once too often' if is_own else 'does not belong there'}"
             scaled = tuple(replace(product, pieces=(*product.pieces, Piece(reading))) for product in products[first:])
-            yield Changed(
-                Slip("extra factor", f"{_bracketed(reading)} stands there once too often"), (*products[:first], *scaled)
-            )
+            yield Changed(Slip("extra factor", detail), (*products[:first], *scaled))
             for place in range(len(products) if len(products) > 1 else 0):
                 changed = list(products)
                 changed[place] = replace(changed[place], pieces=(*changed[place].pieces, Piece(reading)))
                 where = f" in the path through {changed[place].path}" if changed[place].path else ""
-                yield Changed(
-                    Slip("extra factor", f"{_bracketed(reading)} stands there once too often{where}"), tuple(changed)
-                )
+                yield Changed(Slip("extra factor", detail + where), tuple(changed))
 
 
 def _neighbours(truth: Truth, name: str) -> Iterator[str]:
