@@ -12,12 +12,14 @@ from chainrule.training.recorded_step import record_step
 
 from .conftest import Command
 
+NO_STEP = "error: There is no such step.\n  found:    step -1\n  expected: 0 or more; 0 is the first\n"
+
 
 def test_a_weight_is_derived_by_its_short_name(command: Command) -> None:
     shown = command("explain", "two-two-two", "w5")
     assert (shown.code, shown.err) == (0, "")
     lines = [line.rstrip() for line in shown.out.splitlines()]
-    assert lines[0] == "∂E/∂w5 = 0.07215707291213626"
+    assert lines[0] == "∂E/∂w5 = 0.0721571"
     assert lines[6:10] == [
         "    ∂E/∂w5 = ∂E/∂a_o1 · ∂a_o1/∂o1 · ∂o1/∂w5",
         "           = (a_o1 − t1) · a_o1(1 − a_o1) · a_h1",
@@ -92,7 +94,7 @@ def test_without_a_name_the_whole_step_is_worked_out(command: Command) -> None:
         ("sheet.tex", r"\documentclass"),
         ("sheet.html", "<!DOCTYPE html>"),
         ("sheet.json", '{"program": "two-two-two"'),
-        ("sheet.txt", "∂E/∂w5 = 0.07215707291213626\n"),
+        ("sheet.txt", "∂E/∂w5 = 0.0721571\n"),
     ],
 )
 def test_the_suffix_of_the_output_says_the_format(command: Command, tmp_path: Path, name: str, beginning: str) -> None:
@@ -142,13 +144,13 @@ def test_the_page_of_the_whole_example_needs_nothing_else(command: Command) -> N
     [
         (
             ("w5", "0,0"),
-            "error: w5 is one number: it has no index, and its derivation no --depth and no --top.\n"
+            "error: w5 is one number and has no index; --depth and --top belong to a tensor.\n"
             "  found:    w5 with the index 0,0\n"
             "  expected: w5 alone, or the name of a tensor such as output.weight\n",
         ),
         (
             ("w5", "--top", "3"),
-            "error: w5 is one number: it has no index, and its derivation no --depth and no --top.\n"
+            "error: w5 is one number and has no index; --depth and --top belong to a tensor.\n"
             "  found:    w5 with --top\n"
             "  expected: w5 alone, or the name of a tensor such as output.weight\n",
         ),
@@ -164,8 +166,35 @@ def test_the_page_of_the_whole_example_needs_nothing_else(command: Command) -> N
         ),
         (
             ("i1",),
-            "error: There is no gradient of i1 in two-two-two: inputs are not trained.\n  found:    i1\n"
+            "error: There is no derivation for i1 in two-two-two: inputs are not trained.\n  found:    i1\n"
             "  expected: one of w1, w2, w3, w4, w5, w6, w7, w8, a_o1, a_o2, o1, o2, a_h1, a_h2, h1, h2\n",
+        ),
+        (
+            ("--depth", "2"),
+            "error: --depth and --top belong to the numeric explanation of a tensor, which needs a name.\n"
+            "  found:    --depth\n"
+            "  expected: a name beside it, such as output.weight\n",
+        ),
+        (
+            ("E_total",),
+            "error: E_total is the loss E itself: ∂E/∂E_total = 1, and there is nothing to derive.\n"
+            "  found:    E_total\n"
+            "  expected: one of w1, w2, w3, w4, w5, w6, w7, w8, a_o1, a_o2, o1, o2, a_h1, a_h2, h1, h2\n",
+        ),
+        (("--step", "-1"), NO_STEP),
+        (("w5", "--step", "-1"), NO_STEP),
+        (
+            ("w5", "--step", "100"),
+            "error: 'two-two-two' has no step 100.\n  found:    step 100\n  expected: 0 to 99\n"
+            "A longer run has more steps: --stop.epochs.\n",
+        ),
+        (
+            ("w55",),
+            "error: There is no 'w55' in two-two-two.\n"
+            "  found:    w55\n"
+            "  expected: one of w5; or the name of a tensor: input, hidden1.weight, hidden1.linear, "
+            "hidden1_activation.sigmoid, output.weight, output.linear, output_activation.sigmoid, target\n"
+            "`chainrule record` shows the names of the tensors.\n",
         ),
     ],
 )
@@ -174,11 +203,47 @@ def test_what_does_not_fit_is_said(command: Command, options: tuple[str, ...], m
     assert (shown.code, shown.out, shown.err) == (2, "", message)
 
 
-def test_an_unknown_name_lists_the_near_ones_of_both_kinds(command: Command) -> None:
-    shown = command("explain", "two-two-two", "w55")
+NETWORK = """
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(1, 1)
+
+    def forward(self, x):
+        y = self.fc(x)
+        return y * y + y
+"""
+NETWORK_TASK = """
+data = {inputs = [[0.5]], targets = [[1.0]]}
+model = {module = "net.py:Net"}
+loss = "MSELoss"
+optimizer = {name = "SGD", lr = 0.1}
+"""
+
+
+def test_a_network_without_short_names_says_what_its_names_are_like(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(NETWORK, encoding="utf-8")
+    (tmp_path / "net.toml").write_text(NETWORK_TASK, encoding="utf-8")
+    shown = command("explain", "net.toml", "w1")
     assert shown.code == 2
-    assert "hidden1.weight" in shown.err
-    assert "or a short name: w5" in shown.err
+    assert "  expected: one of fc.weight[0,0], fc.bias[0]," in shown.err
+    assert "\nIts numbers have names like fc.weight[0,0]." in shown.err
+    assert "values_table" not in shown.err
+    assert command("explain", "net.toml", "fc.weight[0,0]").out.startswith("∂E/∂fc.weight[0,0] = ")
+
+
+@pytest.mark.parametrize(("typed", "name"), [("W5", "w5"), ("A_H1", "a_h1")])
+def test_capitals_do_not_matter_where_one_name_is_meant(command: Command, typed: str, name: str) -> None:
+    assert json.loads(command("explain", "two-two-two", typed, "--json").out)["parameter"] == name
+
+
+def test_hints_for_the_terminal_stand_on_the_terminal_alone(command: Command) -> None:
+    assert "`chainrule explain TASK NAME`" in " ".join(command("explain", "two-two-two").out.split())
+    for form in ("latex", "html"):
+        assert "chainrule explain" not in command("explain", "two-two-two", "--format", form).out
 
 
 def test_tensors_are_explained_in_all_formats(command: Command) -> None:

@@ -67,5 +67,5 @@ def test_what_is_no_index_is_refused() -> None:
 def test_an_unknown_name_is_told_with_the_nearest(command: Command) -> None:
     shown = command("explain", "two-two-two", "hidden1.weigt")
     assert shown.code == 2
-    assert shown.err.startswith("error: The trace has no value 'hidden1.weigt'.\n  found:    hidden1.weigt\n")
+    assert shown.err.startswith("error: There is no 'hidden1.weigt' in two-two-two.\n  found:    hidden1.weigt\n")
     assert "hidden1.weight" in shown.err

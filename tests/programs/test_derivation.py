@@ -188,7 +188,7 @@ def test_unknown_names_and_names_without_a_gradient() -> None:
     with pytest.raises(UnknownNameError) as raised:
         derive(program, "t1")
     assert str(raised.value) == (
-        "There is no gradient of t1 in two-two-two: targets are not trained.\n"
+        "There is no derivation for t1 in two-two-two: targets are not trained.\n"
         f"  found:    t1\n  expected: one of {names}"
     )
     assert find_name(program, "t1") is None

@@ -19,6 +19,7 @@ from chainrule.programs import (
     program_spreadsheet,
     program_text,
 )
+from chainrule.programs.printing import factors_latex, factors_text
 from chainrule.programs.program import symbol_of
 
 NAMES = ("w1", "w10", "w9", "i1", "a_o1", "t1", "η", "b1", "∂E/∂w5", "h1⁽²⁾", "m_w5", "β1", "t", "λ", "ε", "vhat_w5")
@@ -88,7 +89,11 @@ NUMBERS = {"a_o1": 0.606477732206728, "t1": -0.01, "w1": 4.38568e-12, "η": 0.5}
         (W1 * A, "4.38568·10⁻¹²·0.606478", r"4.38568 \cdot 10^{-12} \cdot 0.606478"),
         (W1**2, "(4.38568·10⁻¹²)²", r"(4.38568 \cdot 10^{-12})^2"),
         (RATE * T, "0.5·(−0.01)", r"0.5 \cdot (-0.01)"),
-        (A / T, "0.606478/(−0.01)", r"\frac{0.606478}{(-0.01)}"),
+        (A / T, "0.606478/(−0.01)", r"\frac{0.606478}{-0.01}"),
+        (Sigmoid(T), "σ(−0.01)", r"\sigma(-0.01)"),
+        ((T - A) / 3, "(−0.01 − 0.606478)/3", r"\frac{-0.01 - 0.606478}{3}"),
+        (A * (T - A), "0.606478(−0.01 − 0.606478)", r"0.606478 \cdot (-0.01 - 0.606478)"),
+        (exp(T), "e^(−0.01)", "e^{-0.01}"),
         (2 * (A - T) ** 3, "2·(0.606478 − (−0.01))³", r"2 \cdot (0.606478 - (-0.01))^3"),
     ],
 )
@@ -164,3 +169,8 @@ def test_a_spreadsheet_formula_over_cells() -> None:
     with pytest.raises(UnknownNameError) as raised:
         program_spreadsheet(A - T, {"a_o1": "B7"})
     assert str(raised.value) == "There is no cell for 't1'.\n  found:    t1\n  expected: one of a_o1"
+
+
+def test_the_brackets_of_a_sum_at_the_beginning_stay() -> None:
+    assert factors_text((-A - T, W1)) == "(−a_o1 − t1) · w1"
+    assert factors_latex((-A - T, W1)) == r"(-a_{o1} - t_1) \cdot w_1"

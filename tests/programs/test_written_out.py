@@ -92,3 +92,21 @@ def test_bias_conventions(convention: str) -> None:
 )
 def test_anything_else_takes_the_ordinary_way(changes: dict[str, Any]) -> None:
     assert written_out_program(override(keys_of("two-two-two")[0], changes)) is None
+
+
+@pytest.mark.parametrize(
+    ("step", "stop", "is_known"),
+    [
+        (-1, {}, False),
+        (99, {}, True),
+        (100, {}, False),
+        (7, {"stop.steps": "7"}, False),
+        (6, {"stop.steps": "7"}, True),
+        (1, {"stop.target_loss": "0.1"}, False),
+    ],
+)
+def test_a_step_that_the_run_may_not_reach_takes_the_ordinary_way(
+    step: int, stop: dict[str, Any], is_known: bool
+) -> None:
+    program = written_out_program(override(keys_of("two-two-two")[0], stop), step)
+    assert (program is not None) == is_known

@@ -51,7 +51,8 @@ def test_large_networks() -> None:
         "The network is too large to be written out number by number.\n"
         "  found:    8 numbers: 2 inputs, 1 target, 3 parameters, 2 results of ops\n"
         "  expected: at most 6\n"
-        "Take fewer samples in a batch or smaller layers, or raise most_scalars and wait."
+        "Take smaller layers, or fewer samples in a batch: --data.batch_size 1. One gradient of a large network is "
+        "explained with the numbers of its tensors: `chainrule explain digits output.weight 0,0`."
     )
     assert program_of(recorded(linear()), most_scalars=8).parameters == ("w1", "w2", "b1")
 

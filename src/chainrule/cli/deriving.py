@@ -18,7 +18,7 @@ from chainrule.cli.usage import UsageError
 from chainrule.documents import Document
 from chainrule.files import write_atomically
 from chainrule.programs import Program
-from chainrule.programs.derivation import derive, find_name
+from chainrule.programs.derivation import derive
 from chainrule.render.terminal import print_document
 from chainrule.reports.derivation import DIGITS, derivation_document
 from chainrule.reports.derivation_data import derivation_dict, worked_example_dict
@@ -35,7 +35,9 @@ _RENDERERS: Final[Mapping[str, tuple[str, str]]] = {
 _SUFFIXES: Final[Mapping[str, Format]] = {
     ".tex": "latex", ".html": "html", ".htm": "html", ".json": "json", ".txt": "text",
 }  # fmt: skip
-_SHORT = re.compile(r"(∂E/∂)?(a_)?[a-z][\d_]*(\(\d+\)|⁽.+⁾)?")  # w5, b1, a_h2_1, ∂E/∂w5, h1(2)
+# w5, b1, a_h2_1, ∂E/∂w5, h1(2); E_total, the loss; and, where a module is not of layers alone, fc.weight[0,1].
+_SHORT = re.compile(r"(∂E/∂)?((a_)?[a-z][\d_]*|E_total|.+\[[\d, ]*\])(\(\d+\)|⁽.+⁾)?", re.IGNORECASE)
+_HINT = "`chainrule explain TASK NAME` shows one of them."
 _PLAIN_WIDTH = 100  # characters of a line in a text file
 
 
@@ -63,25 +65,20 @@ class Sheet:
         return _SUFFIXES.get(self.output.suffix.lower(), "text") if self.output is not None else "text"
 
 
-def program_knowing(
+def program_for(
     source: str, changes: Mapping[str, str], step: int | None, name: str, *, is_json: bool
 ) -> Program | None:
-    """Return the worked example of a source if it knows a short name, None if it does not or there is none.
+    """Return the worked example of a source, None if there is none; it need not know the name: `knows` says.
 
-    A step is trained and recorded for it only where the name looks short: w5, a_h1.
+    A step is trained and recorded for it only where the name looks like one of a number: w5, a_h1.
     """
     if not is_trace(source):
         program = written_out(source, changes, step or 0)
         if program is not None:
-            return program if _knows(program, name) else None
+            return program
     if not _SHORT.fullmatch(name):
         return None
-    program = read_program(source, changes, step, is_json=is_json)
-    return program if _knows(program, name) else None
-
-
-def _knows(program: Program, name: str) -> bool:
-    return name in program.quantities or find_name(program, name) is not None
+    return read_program(source, changes, step, is_json=is_json)
 
 
 def show_program(program: Program, name: str | None, sheet: Sheet) -> int:
@@ -97,7 +94,8 @@ def show_program(program: Program, name: str | None, sheet: Sheet) -> int:
     if sheet.is_exercise:
         show(sheet, lambda: exercise_document(program, name, digits), lambda: exercise_dict(program, name))
     elif name is None:
-        show(sheet, lambda: worked_example_document(program, digits), lambda: worked_example_dict(program))
+        hint = _HINT if sheet.chosen_format == "text" else ""
+        show(sheet, lambda: worked_example_document(program, digits, hint), lambda: worked_example_dict(program))
     else:
         derivation = derive(program, name)
         show(

@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any
 
-from chainrule.cli.deriving import Sheet, program_knowing, show, show_program
+from chainrule.cli.deriving import Sheet, program_for, show, show_program
 from chainrule.cli.exit_codes import DONE
-from chainrule.cli.programs import read_program, written_out
-from chainrule.cli.sources import is_trace
+from chainrule.cli.programs import read_program
 from chainrule.cli.usage import UsageError
 from chainrule.errors import UnknownNameError, nearest
-from chainrule.programs.derivation import derivable
+from chainrule.programs import Program
+from chainrule.programs.derivation import derivable, knows
 
 _DEPTH, _TOP = 1, 5
 
@@ -51,20 +51,28 @@ def run_explaining(source: str, changes: Mapping[str, str], step: int | None, as
     """
     is_json = sheet.chosen_format == "json"
     if asked.name is None:
+        if asked.tensor_options:
+            raise UsageError(
+                what="--depth and --top belong to the numeric explanation of a tensor, which needs a name.",
+                found=asked.tensor_options[0],
+                expected="a name beside it, such as output.weight",
+            )
         return show_program(read_program(source, changes, step, is_json=is_json), None, sheet)
-    program = program_knowing(source, changes, step, asked.name, is_json=is_json)
-    if program is None:
-        return _explain_tensor(source, changes, step, asked, sheet)
+    program = program_for(source, changes, step, asked.name, is_json=is_json)
+    if program is None or not knows(program, asked.name):
+        return _explain_tensor(source, changes, step, asked, sheet, program)
     if asked.tensor_options:
         raise UsageError(
-            what=f"{asked.name} is one number: it has no index, and its derivation no --depth and no --top.",
+            what=f"{asked.name} is one number and has no index; --depth and --top belong to a tensor.",
             found=f"{asked.name} with {asked.tensor_options[0]}",
             expected=f"{asked.name} alone, or the name of a tensor such as output.weight",
         )
     return show_program(program, asked.name, sheet)
 
 
-def _explain_tensor(source: str, changes: Mapping[str, str], step: int | None, asked: Asked, sheet: Sheet) -> int:
+def _explain_tensor(
+    source: str, changes: Mapping[str, str], step: int | None, asked: Asked, sheet: Sheet, program: Program | None
+) -> int:
     if sheet.is_exercise or sheet.digits is not None:
         option = "--exercise" if sheet.is_exercise else "--digits"
         raise UsageError(
@@ -82,19 +90,28 @@ def _explain_tensor(source: str, changes: Mapping[str, str], step: int | None, a
     try:
         explanation = queries.explain(trace, asked.name, index, depth=depth, top=top)
     except UnknownNameError as error:
-        raise _with_short_names(error, source, changes) from error
+        raise _of_both_kinds(error, program) from error
     show(sheet, lambda: reports.explanation_document(explanation), lambda: reports.explanation_dict(explanation))
     return DONE
 
 
-def _with_short_names(error: UnknownNameError, source: str, changes: Mapping[str, str]) -> UnknownNameError:
-    """Return the error with the short names too, where they are known without training again."""
-    program = None if is_trace(source) else written_out(source, changes, 0)
-    if program is None or not error.what.startswith("The trace has no value"):
+def _of_both_kinds(error: UnknownNameError, program: Program | None) -> UnknownNameError:
+    """Return the error with the names of single numbers first, where the program of the step is known."""
+    if not error.what.startswith("The trace has no value"):
+        return error
+    error = replace(error, next_step="`chainrule record` shows the names of the tensors.")
+    if program is None:
         return error
     known = derivable(program)
-    close = nearest(error.found, known) or list(known[:8])
-    return replace(error, expected=f"{error.expected}; or a short name: {', '.join(close)}")
+    close = nearest(error.found, known, 8) or list(known[:8])
+    is_short = "[" not in known[0]
+    tensors = (error.expected or "").removeprefix("one of ")
+    return replace(
+        error,
+        what=f"There is no '{error.found}' in {program.title}.",
+        expected=f"one of {', '.join(close)}; or the name of a tensor: {tensors}",
+        next_step=f"{'' if is_short else f'Its numbers have names like {known[0]}. '}{error.next_step}",
+    )
 
 
 def read_index(text: str) -> tuple[int, ...]:

@@ -5,7 +5,7 @@ Each factor has its formula, its number, and the lines of the program that it co
     ∂E/∂w5 = ∂E/∂a_o1 · ∂a_o1/∂o1 · ∂o1/∂w5 = (a_o1 − t1) · a_o1(1 − a_o1) · a_h1
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -199,9 +199,16 @@ def known_name(program: Program, name: str) -> str:
     found = find_name(program, name)
     if found is not None:
         return found
+    name = _spelled(name, [*program.quantities, LOSS]) or name
+    if name in (program.loss, LOSS):
+        raise UnknownNameError(
+            what=f"{program.loss} is the loss E itself: ∂E/∂{name} = 1, and there is nothing to derive.",
+            found=name,
+            expected="one of " + ", ".join(known[:24]),
+        )
     if name in program.quantities:
         raise UnknownNameError(
-            what=f"There is no gradient of {name} in {program.title}: {_reason(program, name)}.",
+            what=f"There is no derivation for {name} in {program.title}: {_reason(program, name)}.",
             found=name,
             expected="one of " + ", ".join(known[:24]),
         )
@@ -216,8 +223,22 @@ def known_name(program: Program, name: str) -> str:
 
 def find_name(program: Program, name: str) -> str | None:
     """Return the name in a program's own spelling, or None when the program has no gradient of it."""
-    spelled = {plain_digits(each): each for each in derivable(program)}
-    return spelled.get(plain_digits(name.strip()).removeprefix(derivative_name(LOSS, "")))
+    return _spelled(name, derivable(program))
+
+
+def knows(program: Program, name: str) -> bool:
+    """Say whether a program has a quantity of this name, with a gradient or not; E is its loss."""
+    return _spelled(name, [*program.quantities, *derivable(program), LOSS]) is not None
+
+
+def _spelled(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that is meant; capitals count only where two names differ in nothing else."""
+    spelled = {plain_digits(each): each for each in known}
+    plain = plain_digits(name.strip()).removeprefix(derivative_name(LOSS, ""))
+    if plain in spelled:
+        return spelled[plain]
+    alike = [each for key, each in spelled.items() if key.lower() == plain.lower()]
+    return alike[0] if len(alike) == 1 else None
 
 
 def derivable(program: Program) -> tuple[str, ...]:
@@ -270,7 +291,9 @@ def _reason(program: Program, name: str) -> str:
         "state": "it belongs to the optimizer",
         "updated": "it is computed after the gradients",
     }
-    return reasons.get(program.quantities[name].kind, "it is written into the lines of other gradients")
+    adjoints = [term.upstream for line in program.assignments for term in line.terms if term.through == name]
+    shown = f"{derivative_name(LOSS, name)} = {adjoints[0]}" if adjoints and adjoints[0].is_number else "it"
+    return reasons.get(program.quantities[name].kind, f"{shown} is written into the lines of other gradients")
 
 
 class _Reader:

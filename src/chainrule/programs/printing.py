@@ -5,7 +5,6 @@ w1·i1 + w2·i2 and w_1 i_1 + w_2 i_2; a_o1(1 − a_o1) and a_{o1} (1 - a_{o1}).
 names: 0.606478(1 − 0.606478).
 """
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,12 +15,11 @@ from sympy.logic.boolalg import And, Or
 from chainrule.formulas import NamedFunction, SpreadsheetPrinter
 from chainrule.programs.ordering import ordered_factors, ordered_terms
 from chainrule.programs.program import symbol_of
-from chainrule.programs.spelling import ATOM, CASES, LATEX, PRODUCT, SUM, TEXT, Piece, Spelling
+from chainrule.programs.spelling import ATOM, CASES, LATEX, PRODUCT, SUM, TEXT, Piece, Spelling, unbracketed
 
 NumberOf = Callable[[str], float]
 
 _HALF = Rational(1, 2)
-_LEADING = re.compile(r"^\(([−-][^()]+)\)(?![\^⁰¹²³⁴⁵⁶⁷⁸⁹])")
 
 
 def program_text(expression: Any, numbers: NumberOf | None = None, digits: int = 6) -> str:
@@ -32,7 +30,7 @@ def program_text(expression: Any, numbers: NumberOf | None = None, digits: int =
         numbers: from names to numbers; where it is given, they stand in the places of the names.
         digits: significant digits of these numbers.
     """
-    return _unbracketed(_Walk(TEXT, numbers, digits).piece(expression).text)
+    return unbracketed(_Walk(TEXT, numbers, digits).piece(expression).text)
 
 
 def program_latex(expression: Any, numbers: NumberOf | None = None, digits: int = 6) -> str:
@@ -43,7 +41,7 @@ def program_latex(expression: Any, numbers: NumberOf | None = None, digits: int 
         numbers: from names to numbers; where it is given, they stand in the places of the names.
         digits: significant digits of these numbers.
     """
-    return _unbracketed(_Walk(LATEX, numbers, digits).piece(expression).text)
+    return unbracketed(_Walk(LATEX, numbers, digits).piece(expression).text)
 
 
 def program_spreadsheet(expression: Any, cells: Mapping[str, str]) -> str:
@@ -66,28 +64,23 @@ def program_spreadsheet(expression: Any, cells: Mapping[str, str]) -> str:
 def factors_text(factors: tuple[Any, ...], numbers: NumberOf | None = None, digits: int = 6) -> str:
     """Return factors side by side, each in brackets where it is a sum: "(a_o1 − t1) · a_o1(1 − a_o1) · a_h1"."""
     walk = _Walk(TEXT, numbers, digits)
-    return _unbracketed(" · ".join(walk.enclosed(factor, PRODUCT) for factor in factors))
+    return unbracketed(" · ".join(walk.enclosed(factor, PRODUCT) for factor in factors))
 
 
 def factors_latex(factors: tuple[Any, ...], numbers: NumberOf | None = None, digits: int = 6) -> str:
     r"""Return factors side by side in LaTeX, with \cdot between them."""
     walk = _Walk(LATEX, numbers, digits)
-    return _unbracketed(r" \cdot ".join(walk.enclosed(factor, PRODUCT) for factor in factors))
+    return unbracketed(r" \cdot ".join(walk.enclosed(factor, PRODUCT) for factor in factors))
 
 
 def number_text(value: float, digits: int = 6) -> str:
     """Return a number that stands alone as text: "−4.38568·10⁻⁵"."""
-    return _unbracketed(TEXT.number(value, digits).text)
+    return unbracketed(TEXT.number(value, digits).text)
 
 
 def number_latex(value: float, digits: int = 6) -> str:
     r"""Return a number that stands alone as LaTeX: "-4.38568 \cdot 10^{-5}"."""
-    return _unbracketed(LATEX.number(value, digits).text)
-
-
-def _unbracketed(text: str) -> str:
-    """Return a formula that begins with a negative number without the brackets around that: −0.3 + 0.1."""
-    return _LEADING.sub(r"\1", text)
+    return unbracketed(LATEX.number(value, digits).text)
 
 
 class _Cells(SpreadsheetPrinter):
@@ -216,7 +209,7 @@ class _Walk:
         return self._called(self.spelling.operator(expression.func.__name__), expression.args)
 
     def _called(self, name: str, arguments: Any) -> Piece:
-        inner = ", ".join(self.enclosed(argument, SUM) for argument in arguments)
+        inner = ", ".join(unbracketed(self.enclosed(argument, SUM)) for argument in arguments)
         return Piece(name + self.spelling.argument(inner), ATOM)
 
     def _cases(self, expression: Any) -> Piece:
@@ -227,7 +220,7 @@ class _Walk:
         return self.spelling.cases(cases)
 
     def _relation(self, expression: Any) -> Piece:
-        left, right = (_unbracketed(self.enclosed(side, SUM)) for side in (expression.lhs, expression.rhs))
+        left, right = (unbracketed(self.enclosed(side, SUM)) for side in (expression.lhs, expression.rhs))
         return Piece(f"{left} {self.spelling.relations[expression.rel_op]} {right}", CASES)
 
     def _junction(self, expression: Any) -> Piece:

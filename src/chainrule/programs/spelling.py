@@ -11,6 +11,8 @@ from chainrule.programs.naming import latex_name
 
 CASES, SUM, PRODUCT, POWER, ATOM = range(5)  # how tightly something binds
 _SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+# Brackets at the beginning around something negative that is no sum, and no base of a power.
+_LEADING = re.compile(r"^\(([−-](?:(?! [+−-] )[^()])+)\)(?![\^⁰¹²³⁴⁵⁶⁷⁸⁹])")
 _EXPONENT = re.compile(r"(?P<mantissa>.+)e(?P<exponent>.+)")
 
 
@@ -90,6 +92,11 @@ def number_parts(value: float, digits: int) -> tuple[str, str]:
     return (parts["mantissa"], str(int(parts["exponent"]))) if parts else (shown, "")
 
 
+def unbracketed(text: str) -> str:
+    """Return a formula that begins with a negative number without the brackets around that: −0.3 + 0.1."""
+    return _LEADING.sub(r"\1", text)
+
+
 class _Text:
     minus: str = "−"
     half: str = "½·"
@@ -111,7 +118,7 @@ class _Text:
         return Piece(shown, PRODUCT if exponent else ATOM)
 
     def bracketed(self, text: str) -> str:
-        return f"({text})"
+        return f"({unbracketed(text)})"
 
     argument = bracketed
 
@@ -123,17 +130,17 @@ class _Text:
         return text or "1"
 
     def fraction(self, above: Piece, below: Piece) -> str:
-        top = above.text if above.level >= PRODUCT and "∂" not in above.text else f"({above.text})"
-        return f"{top}/{below.text if below.level > PRODUCT else f'({below.text})'}"
+        top = above.text if above.level >= PRODUCT and "∂" not in above.text else self.bracketed(above.text)
+        return f"{top}/{below.text if below.level > PRODUCT else self.bracketed(below.text)}"
 
     def power(self, base: Piece, exponent: Piece, is_whole: bool) -> Piece:
-        below = base.text if base.level == ATOM else f"({base.text})"
+        below = base.text if base.level == ATOM else self.bracketed(base.text)
         if is_whole:
             return Piece(below + exponent.text.translate(_SUPERSCRIPTS), POWER)
-        return Piece(f"{below}^{exponent.text if exponent.level == ATOM else f'({exponent.text})'}", POWER)
+        return Piece(f"{below}^{exponent.text if exponent.level == ATOM else self.bracketed(exponent.text)}", POWER)
 
     def root(self, inner: Piece) -> Piece:
-        return Piece(f"√{inner.text if inner.level >= POWER else f'({inner.text})'}", POWER)
+        return Piece(f"√{inner.text if inner.level >= POWER else self.bracketed(inner.text)}", POWER)
 
     def function_name(self, kind: Any) -> str:
         return str(kind.text_name)
@@ -142,7 +149,7 @@ class _Text:
         return name
 
     def magnitude(self, text: str) -> str:
-        return f"|{text}|"
+        return f"|{unbracketed(text)}|"
 
     def cases(self, cases: Sequence[tuple[str, str]]) -> Piece:
         return Piece(
@@ -179,6 +186,7 @@ class _Latex:
         return Piece(shown, PRODUCT if exponent else ATOM)
 
     def bracketed(self, text: str) -> str:
+        text = unbracketed(text)
         is_tall = any(sign in text for sign in (r"\frac", r"\sqrt", r"\begin", r"\left"))
         return rf"\left({text}\right)" if is_tall else f"({text})"
 
@@ -194,14 +202,15 @@ class _Latex:
         return text or "1"
 
     def fraction(self, above: Piece, below: Piece) -> str:
-        return rf"\frac{{{above.text}}}{{{below.text}}}"
+        return rf"\frac{{{unbracketed(above.text)}}}{{{unbracketed(below.text)}}}"
 
     def power(self, base: Piece, exponent: Piece, is_whole: bool) -> Piece:
         below = base.text if base.level == ATOM else self.bracketed(base.text)
-        return Piece(f"{below}^{exponent.text if len(exponent.text) == 1 else f'{{{exponent.text}}}'}", POWER)
+        above = unbracketed(exponent.text)
+        return Piece(f"{below}^{above if len(above) == 1 else f'{{{above}}}'}", POWER)
 
     def root(self, inner: Piece) -> Piece:
-        return Piece(rf"\sqrt{{{inner.text}}}", ATOM)
+        return Piece(rf"\sqrt{{{unbracketed(inner.text)}}}", ATOM)
 
     def function_name(self, kind: Any) -> str:
         return str(kind.latex_name)
@@ -210,7 +219,7 @@ class _Latex:
         return rf"\{name}" if name in _KNOWN_OPERATORS else rf"\operatorname{{{name}}}"
 
     def magnitude(self, text: str) -> str:
-        return rf"\left|{text}\right|"
+        return rf"\left|{unbracketed(text)}\right|"
 
     def cases(self, cases: Sequence[tuple[str, str]]) -> Piece:
         rows = [

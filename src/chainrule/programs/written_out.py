@@ -36,7 +36,7 @@ def written_out_program(keys: Mapping[str, Any], step: int = 0) -> Program | Non
             ordinary way then says what is wrong with it.
         step: which step; step k begins after k updates.
     """
-    network = _network(keys)
+    network = _network(keys) if _has_step(keys, step) else None
     if network is None:
         return None
     program = layered_program(
@@ -108,6 +108,18 @@ def _network(keys: Mapping[str, Any]) -> _Network | None:
     numbers |= {f"w{place}": float(number) for place, number in enumerate(flat, 1)}
     numbers |= {f"b{place}": float(number) for place, number in enumerate(biases, 1)}
     return _Network(len(sample), layers, loss, settings, numbers)
+
+
+def _has_step(keys: Mapping[str, Any], step: int) -> bool:
+    """Say whether the run certainly comes as far as a step: it ends after so many epochs of one step, or steps."""
+    stop = _table(keys, "stop")
+    if step <= 0:
+        return step == 0
+    return (
+        stop.keys() <= {"epochs", "steps"}
+        and bool(stop)
+        and all(type(most) is int and step < most for most in stop.values())
+    )
 
 
 def _table(keys: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -14,7 +14,8 @@ from chainrule.reports.printed import Printer, counted, formula, full, named, nu
 
 DIGITS = 6
 _MOST_PATHS = 4  # of a sample, written out
-_MOST_SAMPLES = 2  # written out
+_ALL_SAMPLES = 4  # so many are all written out;
+_FIRST_SAMPLES = 2  # of more, these
 _MOST_ROWS = 16  # of the table of samples
 _MOST_PRODUCTS = 6  # of a sum that is written out
 _MOST_ADJOINTS = 12  # of the shared form
@@ -30,7 +31,7 @@ def derivation_document(program: Program, derivation: Derivation, digits: int = 
         digits: significant digits of the results that are shown.
     """
     writer = _Writer(program, derivation, digits, 2)
-    title = f"{derivation.name} = {full(derivation.gradient)}"
+    title = f"{derivation.name} = {number(derivation.gradient, digits).text}"
     return Document(title, (*writer.blocks(), *writer.update(), digits_note(program, digits, derivation)))
 
 
@@ -84,7 +85,7 @@ class _Writer:
     def _opening(self) -> str:
         derivation = self.derivation
         meaning = f", the {derivation.meaning}" if derivation.meaning else ""
-        said = f"{derivation.parameter} = {full(derivation.value)}{meaning}."
+        said = f"{derivation.parameter} = {number(derivation.value, self.digits).text}{meaning}."
         ways = counted(derivation.path_count, "way")
         if derivation.path_count == len(derivation.paths) == 1:
             way = " → ".join([derivation.parameter, *reversed(derivation.paths[0].through), self.program.loss])
@@ -119,7 +120,7 @@ class _Writer:
         columns = (Column("factor"), Column("formula"), Column("number"), Column("comes from"))
         return Table(columns, tuple(rows))
 
-    def _source(self, factor: DerivedFactor) -> str:
+    def _source(self, factor: DerivedFactor) -> Cell:
         below = _below(factor.equation.name)
         lines = [_shortened(line, below) for line in factor.source]
         if factor.adjoint is not None:
@@ -128,13 +129,16 @@ class _Writer:
             shares = [each.upstream for each in factor.adjoint.products if each.upstream.formula.is_number]
             if factor.adjoint.stages:
                 return f"{' and '.join(dict.fromkeys(line.words for line in factor.source))}: derived below"
+            takes = Formula(" takes ", r"\text{ takes }"), Formula(" of ", r"\text{ of }")
             lines += [
-                f"{self.program.loss} takes {program_text(share.formula)} of {_below(share.name)}"
+                _joined(named(self.program.loss), takes[0], formula(share.formula), takes[1], named(_below(share.name)))
                 for share in shares
                 if share.formula != 1
             ]
-        said = ", ".join(lines[:3]) + (", ..." if len(lines) > 3 else "")
-        return said + _rule(factor.source[0])
+        commas = [part for line in lines[:3] for part in (Formula(", ", r",\ "), line)][1:]
+        dots = [Formula(", ...", r",\ \ldots")] if len(lines) > 3 else []
+        said = _joined(*commas, *dots, _rule(factor.source[0]))
+        return said if said.latex else said.text
 
     def _cancellations(self, paths: Sequence[DerivedPath]) -> Iterator[Block]:
         """Yield how first factors that algebra shortens came to be, each once."""
@@ -235,13 +239,14 @@ class _Writer:
         yield self._sum(derivation.adjoint)
         if len(derivation.adjoint.products) > _MOST_PRODUCTS:
             yield self._shares()
-        for use in derivation.uses[:_MOST_SAMPLES]:
+        count = len(derivation.uses)
+        shown = count if count <= _ALL_SAMPLES else _FIRST_SAMPLES
+        for use in derivation.uses[:shown]:
             yield Heading(f"Sample {use.shared.sample}", self.level)
             inner = _Writer(self.program, self.derivation, self.digits, self.level + 1)
             yield from inner._use(use, False)
-        left = len(derivation.uses) - _MOST_SAMPLES
-        if left > 0:
-            yield Prose(f"{counted(left, 'other sample')} in the same way.".capitalize())
+        if count > shown:
+            yield Prose(f"{count - shown} other samples in the same way.")
 
     def _shares(self) -> Table:
         """Return what each sample adds."""
@@ -286,22 +291,30 @@ def _names(adjoint: Adjoint) -> set[str]:
     return {symbol.name for each in formulas for symbol in each.free_symbols}
 
 
-def _shortened(line: Equation, below: str) -> str:
-    text = f"{line.name} = {program_text(line.formula)}"
-    if len(text) <= _LONGEST_SOURCE:
-        return text
+def _joined(*parts: Formula) -> Formula:
+    """Return formulas one behind another; without LaTeX where one of them has none."""
+    is_set = all(part.latex for part in parts if part.text)
+    return Formula("".join(part.text for part in parts), "".join(part.latex for part in parts) if is_set else "")
+
+
+def _shortened(line: Equation, below: str) -> Formula:
+    equals = Formula(" = ", " = ")
+    whole = _joined(named(line.name), equals, formula(line.formula))
+    if len(whole.text) <= _LONGEST_SOURCE:
+        return whole
     terms = [term for term in line.formula.args if below in {symbol.name for symbol in term.free_symbols}]
     if line.formula.is_Add and len(terms) == 1:
-        return f"{line.name} = ... + {program_text(terms[0])} + ..."
-    return f"{line.name}, {line.words}"
+        dots = Formula("... + ", r"\cdots + "), Formula(" + ...", r" + \cdots")
+        return _joined(named(line.name), equals, dots[0], formula(terms[0]), dots[1])
+    return Formula(f"{line.name}, {line.words}")
 
 
-def _rule(line: Equation) -> str:
+def _rule(line: Equation) -> Formula:
     if isinstance(line.formula, Sigmoid):
-        return ": σ′ = σ(1 − σ)"
+        return Formula(": σ′ = σ(1 − σ)", r":\ \sigma' = \sigma(1 - \sigma)")
     if isinstance(line.formula, tanh):
-        return ": tanh′ = 1 − tanh²"
-    return ""
+        return Formula(": tanh′ = 1 − tanh²", r":\ \tanh' = 1 - \tanh^2")
+    return Formula("")
 
 
 def _below(derivative: str) -> str:

@@ -17,14 +17,15 @@ _MOST_EQUALITIES = 80  # lines of a step that are written one under another; mor
 _MOST_DERIVATIONS = 40
 
 
-def worked_example_document(program: Program, digits: int = DIGITS) -> Document:
+def worked_example_document(program: Program, digits: int = DIGITS, hint: str = "") -> Document:
     """Return the worked example of one step.
 
     Args:
         program: with the numbers of its step.
         digits: significant digits of the results that are shown.
+        hint: a sentence for those who read this on a terminal, where the derivations are folded.
     """
-    return Document(f"Worked example: {program.title}", tuple(_Writer(program, digits).blocks()))
+    return Document(f"Worked example: {program.title}", tuple(_Writer(program, digits, hint).blocks()))
 
 
 def given_table(program: Program) -> Table:
@@ -37,8 +38,8 @@ def given_table(program: Program) -> Table:
 
 
 class _Writer:
-    def __init__(self, program: Program, digits: int) -> None:
-        self.program, self.digits = program, digits
+    def __init__(self, program: Program, digits: int, hint: str) -> None:
+        self.program, self.digits, self.hint = program, digits, hint
         self.printer = Printer({name: each.value for name, each in program.quantities.items()}, digits)
 
     def blocks(self) -> Iterator[Block]:
@@ -80,10 +81,8 @@ class _Writer:
 
     def _derivations(self) -> Iterator[Block]:
         names = self.program.parameters
-        yield Prose(
-            "The chain rule for each parameter, path by path, down to the numbers of the forward pass. On a terminal, "
-            "`chainrule explain TASK NAME` shows one of them."
-        )
+        said = "The chain rule for each parameter, path by path, down to the numbers of the forward pass."
+        yield Prose(f"{said} {self.hint}".rstrip())
         for derivation in islice(derive_all(self.program), _MOST_DERIVATIONS):
             summary = f"{derivation.name} = {number(derivation.gradient, self.digits).text}"
             blocks = tuple(derivation_blocks(self.program, derivation, self.digits, 3))

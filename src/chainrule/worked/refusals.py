@@ -61,5 +61,8 @@ def too_many(found: dict[str, int], most: int) -> WorkedExampleError:
         what="The network is too large to be written out number by number.",
         found=f"{sum(found.values())} numbers: {parts}",
         expected=f"at most {most}",
-        next_step="Take fewer samples in a batch or smaller layers, or raise most_scalars and wait.",
+        next_step=(
+            "Take smaller layers, or fewer samples in a batch: --data.batch_size 1. One gradient of a large network "
+            "is explained with the numbers of its tensors: `chainrule explain digits output.weight 0,0`."
+        ),
     )
