@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from chainrule.checking.precision import half_steps, noise, written_digits
+from chainrule.checking.precision import half_steps, noise, usual_digits, written_digits
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,9 @@ def test_float32_is_given_its_own_noise() -> None:
     single = exact.astype(np.float32).astype(np.float64)
     assert np.all(np.abs(single - exact) <= noise(single))
     assert noise(exact).max() < 1e-8 < noise(single).min()
+
+
+def test_usual_digits_are_not_those_of_one_longer_number() -> None:
+    assert usual_digits(np.array([0.1234, 0.5678, 0.4321, 0.25, 0.358901])) == (4, 4)
+    assert usual_digits(np.array([0.0, np.nan])) is None
+    assert half_steps(np.array([0.0, 0.0]), (3, 3)).tolist() == [0.0005, 0.0005]

@@ -7,8 +7,8 @@ import numpy as np
 
 from chainrule.checking.derivations import Derivation, derivation_of
 from chainrule.checking.evidence import Evidence
-from chainrule.checking.points import Points
-from chainrule.checking.precision import half_steps, noise
+from chainrule.checking.points import COUNT, Points
+from chainrule.checking.precision import half_steps, noise, usual_digits
 from chainrule.checking.readings import (
     FIRST,
     Named,
@@ -42,6 +42,22 @@ class Judged:
 
     check: ColumnCheck
     reading: Reading | None = None
+
+
+class _OtherCells:
+    """A table as one column sees it: a number that equals itself says nothing of where it comes from."""
+
+    def __init__(self, judge: "ColumnJudge", name: str) -> None:
+        self._judge, self._own = judge, Named(name)
+
+    def row_value_of(self, part: Named) -> np.ndarray:
+        """Return the numbers of a quantity in every row; NaN for the column itself."""
+        numbers = self._judge.row_value_of(part)
+        return np.full_like(numbers, np.nan) if part == self._own else numbers
+
+    def from_parts(self, reading: Reading) -> tuple[np.ndarray, np.ndarray]:
+        """Return what a formula gives row by row, and by how much rounding can move that."""
+        return self._judge.from_parts(reading)
 
 
 class ColumnJudge:
@@ -92,13 +108,43 @@ class ColumnJudge:
         updated = self.truth.program.updated
         if name in self.truth.given and name not in updated and len(finite) and np.ptp(finite) == 0:
             return np.zeros_like(values)
-        # Weights are rounded alike, and one of them alone may not show how.
-        alike = [other for other in updated if other in self.evidence.stated] if name in updated else [name]
-        steps = half_steps(np.concatenate([values, *(self.evidence.stated[other] for other in alike)]))
-        half = np.where(typed, steps[: len(values)], 0.0)
+        steps = half_steps(values, self._digits(name))
+        half = np.where(typed, steps, 0.0)
         if name in self.truth.given:
             half[0] = 0.0  # what training starts from is written out in full
         return half
+
+    def _digits(self, name: str) -> tuple[int, int] | None:
+        """Return to how many significant digits and decimals a column was rounded; None where nothing shows it."""
+        own = usual_digits(self._typed(name))
+        updated = self.truth.program.updated
+        if name in updated:
+            # Weights are rounded alike, and one of them alone may not show how; nor may one that is longer than others.
+            shown = [usual_digits(self._typed(other)) for other in updated]
+            counts = [each for each in shown if each is not None]
+            if not counts:
+                return own
+            place = len(counts) // 4
+            significant, decimals = (sorted(each, reverse=True)[place] for each in zip(*counts, strict=True))
+            return (significant, decimals) if own is None else (max(own[0], significant), max(own[1], decimals))
+        if own is not None:
+            return own
+        # Only zeros: rounded to the decimals of the other derivatives, else of the other columns.
+        computed = [other for other in self.table.columns if other not in self.truth.given]
+        for alike in ([other for other in computed if other[0] == name[0]], computed):
+            numbers = [self._typed(other) for other in alike]
+            shared = usual_digits(np.concatenate(numbers)) if numbers else None
+            if shared is not None:
+                return shared
+        return None
+
+    def _typed(self, name: str) -> np.ndarray:
+        """Return the typed numbers of a column without those that training starts from, which are written in full."""
+        if name not in self.table.columns:
+            return np.empty(0)
+        first = 1 if name in self.truth.given else 0
+        rows = [row for row in range(first, self.table.rows) if self.reader.formula(name, row) is None]
+        return np.asarray(self.evidence.stated[name][rows])
 
     def is_judged(self, name: str) -> bool:
         """Return whether a column holds something that is computed."""
@@ -180,7 +226,8 @@ class ColumnJudge:
             except KeyError as error:
                 raise UnreadableError(f"{part.name} is not a quantity of this network") from error
 
-        return compute(reading, value_of)
+        # A formula that reads no quantity, =5, has one number for all points.
+        return np.broadcast_to(compute(reading, value_of), (COUNT,))
 
     def _is_right(self, name: str, reading: Reading) -> bool | None:
         key = (name, reading)
@@ -367,7 +414,10 @@ class ColumnJudge:
             target = self.numbers_of(reading)
         except UnreadableError:
             return ()
-
+        if not any(True for _ in names_in(reading)):
+            return (Slip("constant formula", "it reads no quantity of the row"),)
+        if not np.isfinite(target).any():
+            return ()  # every slip is as near to a division by zero as every other
         formula = FormulaTarget(self.numbers_of, target)
         single = find_slips(self.truth, derivation, offsets, formula, most=1)
         if single:
@@ -387,9 +437,14 @@ class ColumnJudge:
         values = self.evidence.stated[name]
         if (len(wrong) == 1 and len(judged) > 1) or len(wrong) * 4 < len(judged):
             number = f"{values[wrong[0]]:.12g}"
-            return (Slip("copied number", f"{number} was typed where a number is computed in the other rows"),)
+            computed = any(each is not None for each in self.evidence.readings(name))
+            if computed:
+                return (Slip("copied number", f"{number} was typed where a number is computed in the other rows"),)
+            others = "another row is" if len(judged) == 2 else "the others are"
+            most = others if len(wrong) == 1 else "most others are"
+            return (Slip("mistyped number", f"{number} does not follow from its row, and {most} right"),)
         allowed = self.half[name] * 1.001 + noise(values)
-        target = NumbersTarget(self, values, allowed, np.array(wrong[:_MOST_TRIED]))
+        target = NumbersTarget(_OtherCells(self, name), values, allowed, np.array(wrong[:_MOST_TRIED]))
         found: tuple[Slip, ...] = ()
         for one in dict.fromkeys((self._from_columns(derivation), derivation)):
             found = found or find_slips(self.truth, one, (-1, 0, 1, FIRST), target, most=1)

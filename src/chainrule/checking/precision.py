@@ -25,19 +25,35 @@ def written_digits(value: float) -> tuple[int, int]:
     return len(stripped), behind
 
 
-def half_steps(values: np.ndarray) -> np.ndarray:
+def usual_digits(values: np.ndarray) -> tuple[int, int] | None:
+    """Return to how many significant digits and decimals numbers were rounded; None where there is none but 0.
+
+    Trailing zeros are not written, so the longest numbers say it; but not one long number among many short ones.
+
+    Args:
+        values: the numbers, (n,); NaN where there is none.
+    """
+    counts = [written_digits(float(value)) for value in values if math.isfinite(value) and value != 0]
+    if not counts:
+        return None
+    place = 0 if len(counts) < 4 else max(1, len(counts) // 10)
+    significant, decimals = (sorted(each, reverse=True)[place] for each in zip(*counts, strict=True))
+    return significant, decimals
+
+
+def half_steps(values: np.ndarray, digits: tuple[int, int] | None = None) -> np.ndarray:
     """Return by how much each number of a column may be off because it was rounded when it was written.
 
-    Trailing zeros are not written, so the column's longest number says how it was rounded: to a number of decimals or
-    to a number of digits, whichever is coarser.
+    It was rounded to a number of decimals or to a number of digits, whichever is coarser.
 
     Args:
         values: the numbers of a column, (rows,); NaN where there is none.
+        digits: the significant digits and the decimals; those that the numbers show when None.
     """
-    finite = [float(value) for value in values if math.isfinite(value) and value != 0]
-    if not finite:
+    digits = digits or usual_digits(values)
+    if digits is None:
         return np.zeros_like(values)
-    significant, decimals = (max(counts) for counts in zip(*map(written_digits, finite), strict=True))
+    significant, decimals = digits
     with np.errstate(all="ignore"):
         sizes = np.floor(np.log10(np.abs(values)))
         by_digits = 0.5 * 10.0 ** (sizes - significant + 1)
