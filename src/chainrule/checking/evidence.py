@@ -16,6 +16,7 @@ from chainrule.checking.readings import Reading, UnreadableError, compute, names
 from chainrule.spreadsheets import Formula
 
 _POINTS = 8
+_NEGATIVE = 3  # of the points: both signs for every name, or ReLU would be the identity there
 _CLOSE = 1e-6
 
 
@@ -41,7 +42,9 @@ class Observed:
             distance = np.abs(self.numbers - guess) / np.maximum(np.abs(self.numbers), np.abs(guess))
         distance = np.where(self.numbers == guess, 0.0, distance)  # 0 and 0 agree
         if self.is_formula:
-            return 0.0 if bool(np.all(distance < _CLOSE)) else 1.0
+            # Outside of what a formula is defined for (the logarithm of a negative number) both have no number.
+            undefined = np.isnan(self.numbers) & np.isnan(guess)
+            return 0.0 if bool(np.all(undefined | (distance < _CLOSE)) and not np.all(undefined)) else 1.0
         distance = distance[~np.isnan(distance)]
         return float(min(1.0, np.median(distance))) if len(distance) else 1.0
 
@@ -64,7 +67,8 @@ class Source(Protocol):
 def free_numbers(name: str) -> np.ndarray:
     """Return random numbers for a quantity, of its own, as if nothing had been computed from anything."""
     random = np.random.default_rng([7, *name.encode()])
-    return random.uniform(0.3, 1.3, _POINTS) * np.where(random.random(_POINTS) < 0.35, -1.0, 1.0)
+    signs = np.where(np.arange(_POINTS) < _NEGATIVE, -1.0, 1.0)
+    return np.asarray(random.uniform(0.3, 1.3, _POINTS) * random.permutation(signs))
 
 
 def observed_formula(reading: Reading, value_of: Callable[[str], np.ndarray]) -> Observed | None:

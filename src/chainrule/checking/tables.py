@@ -5,7 +5,7 @@ a list of inputs left of the table) is a constant, not a column.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -199,6 +199,7 @@ def _table(view: _View, row: int, group: list[Address], following: int | None) -
     while by_row.get(last + 1, 0) and (following is None or last + 1 < following):
         last += 1
     cells = range(first, last + 1)
+    group = [place for place in group if not _is_single(view, place, cells)]
     quantities = _quantities(view, group)
     made = {
         place: Column(
@@ -213,6 +214,14 @@ def _table(view: _View, row: int, group: list[Address], following: int | None) -
     known = {column.quantity: column for column in made.values() if column.quantity}
     others = tuple(column for column in made.values() if column.name is None)
     return Table(view.sheet.name, known, others, len(cells), view.is_turned, first)
+
+
+def _is_single(view: _View, place: Address, rows: Sequence[int]) -> bool:
+    """Return whether a header is the label of one number, a setting that is typed once and holds for all rows."""
+    name = _quantity(view, place)
+    if name is None or name.kind != "setting" or len(rows) < 2:
+        return False
+    return sum(Address(row, place.column) in view.filled for row in rows) == 1
 
 
 def _quantities(view: _View, group: list[Address]) -> dict[Address, str]:
@@ -265,7 +274,9 @@ def _constants(view: _View, taken: set[Address], inside: set[Address]) -> Iterat
             yield Labelled(name, place, None, name.value)
             continue
         right = [Address(place.row, place.column + step) for step in (1, 2)]
-        below = [Address(place.row + step, place.column) for step in (1,)]
+        # The number of a header that stands once may have a blank row or units between, as the columns beside it have.
+        start = _starts(view, place) if name.kind == "setting" else None
+        below = [Address(start if start is not None else place.row + 1, place.column)]
         beside = right[:1] if right[0] in view.filled or right[0] in view.texts else right
         for cell in (*beside, *below):
             if cell in view.numbers and cell not in inside:

@@ -263,7 +263,8 @@ def _activations(is_seen: bool, is_last: bool) -> Iterator[tuple[str, float]]:
     if not is_seen:
         yield "identity", 0.01
         return
-    for name in _ACTIVATIONS:
+    # Positive numbers do not tell ReLU from the identity; a last layer is more likely to have the latter.
+    for name in ("sigmoid", "identity", *_ACTIVATIONS[1:]) if is_last else _ACTIVATIONS:
         if name == "softmax" and not is_last:
             continue
         yield from ((name, slope) for slope in (_LEAKS if name == "leaky_relu" else (0.01,)))

@@ -4,12 +4,13 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from chainrule.checking.effects import Training
+from chainrule.checking.constants import constants_of
+from chainrule.checking.effects import Training, rules_of
 from chainrule.checking.precision import half_steps, noise
 from chainrule.checking.readings import UnreadableError
 from chainrule.checking.results import Checked, SheetCheck, Verdict
 from chainrule.checking.sheets import SheetJudgement, judge_table
-from chainrule.checking.tables import Column, Labelled, SheetTables, find_tables
+from chainrule.checking.tables import Column, SheetTables, find_tables
 from chainrule.errors import UnknownNameError, did_you_mean
 from chainrule.spreadsheets import Book, Sheet
 
@@ -41,7 +42,9 @@ def check_book(book: Book, sheet: str | None = None) -> Checked:
         )
     found = {one.name: find_tables(one) for one in book.sheets}
     judgements = [
-        judge_table(book, one, table, _constants(one, found)) for one in chosen for table in found[one.name].tables
+        judge_table(book, one, table, constants_of(one, table, found[one.name].constants))
+        for one in chosen
+        for table in found[one.name].tables
     ]
     notes = [*book.notes, *_about_others(chosen, found)]
     for one in chosen:
@@ -57,15 +60,6 @@ def _verdict(checks: tuple[SheetCheck, ...]) -> Verdict:
     if not checks or any(check.verdict == "not understood" for check in checks):
         return "not understood"
     return "right"
-
-
-def _constants(sheet: Sheet, found: Mapping[str, SheetTables]) -> dict[str, Labelled]:
-    """Return the named numbers of a sheet by quantity, the first of each."""
-    constants: dict[str, Labelled] = {}
-    for labelled in found[sheet.name].constants:
-        if labelled.name.quantity is not None:
-            constants.setdefault(labelled.name.quantity, labelled)
-    return constants
 
 
 def _about_others(chosen: list[Sheet], found: Mapping[str, SheetTables]) -> Iterator[str]:
@@ -87,7 +81,7 @@ def _curve_notes(sheet: Sheet, curves: tuple[Column, ...], judgements: list[Shee
     given = {name: judge.stated(name) for name in judge.truth.given}
     try:
         right = Training(judge.truth, given, {}, rates).losses(longest)
-        rules = {name: reading for name, reading in (base.wrong or {}).items() if reading is not None}
+        rules = rules_of(judge, base.wrong or {})
         own = Training(judge.truth, given, rules, rates).losses(longest) if rules else right
     except (UnreadableError, KeyError):
         return
