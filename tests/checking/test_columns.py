@@ -71,3 +71,17 @@ def test_a_formula_that_reads_no_quantity_is_wrong(tmp_path: Path, formula: str)
     assert (column.is_right, column.wrong_cells, column.first_wrong_cell) == (False, 1, "AC6")
     assert column.found_formula == formula
     assert column.slip == "constant formula: it reads no quantity of the row"
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"), [("soon", "the text 'soon'"), ("#N/A", "#N/A"), (None, "empty"), ("", "empty")]
+)
+def test_a_cell_without_a_number_is_named(tmp_path: Path, value: object, reason: str) -> None:
+    (sheet,) = check_file(typed(tmp_path / "gap.xlsx", 6, {("o1", 3): value})).sheets
+    assert sheet.verdict == "right"
+    assert sheet.remarks == (f"Passed over, because there is no number to judge: Q7 in column o1 ({reason}).",)
+
+
+def test_empty_cells_below_a_column_are_not_named(tmp_path: Path) -> None:
+    (sheet,) = check_file(typed(tmp_path / "short.xlsx", 6, {("o1", ROWS - 1): None})).sheets
+    assert (sheet.verdict, sheet.remarks) == ("right", ())

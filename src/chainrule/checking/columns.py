@@ -7,6 +7,7 @@ import numpy as np
 
 from chainrule.checking.derivations import Derivation, derivation_of
 from chainrule.checking.evidence import Evidence
+from chainrule.checking.other_cells import OtherCells
 from chainrule.checking.points import COUNT, Points
 from chainrule.checking.precision import half_steps, noise, usual_digits
 from chainrule.checking.readings import (
@@ -42,22 +43,6 @@ class Judged:
 
     check: ColumnCheck
     reading: Reading | None = None
-
-
-class _OtherCells:
-    """A table as one column sees it: a number that equals itself says nothing of where it comes from."""
-
-    def __init__(self, judge: "ColumnJudge", name: str) -> None:
-        self._judge, self._own = judge, Named(name)
-
-    def row_value_of(self, part: Named) -> np.ndarray:
-        """Return the numbers of a quantity in every row; NaN for the column itself."""
-        numbers = self._judge.row_value_of(part)
-        return np.full_like(numbers, np.nan) if part == self._own else numbers
-
-    def from_parts(self, reading: Reading) -> tuple[np.ndarray, np.ndarray]:
-        """Return what a formula gives row by row, and by how much rounding can move that."""
-        return self._judge.from_parts(reading)
 
 
 class ColumnJudge:
@@ -444,7 +429,7 @@ class ColumnJudge:
             most = others if len(wrong) == 1 else "most others are"
             return (Slip("mistyped number", f"{number} does not follow from its row, and {most} right"),)
         allowed = self.half[name] * 1.001 + noise(values)
-        target = NumbersTarget(_OtherCells(self, name), values, allowed, np.array(wrong[:_MOST_TRIED]))
+        target = NumbersTarget(OtherCells(self, name), values, allowed, np.array(wrong[:_MOST_TRIED]))
         found: tuple[Slip, ...] = ()
         for one in dict.fromkeys((self._from_columns(derivation), derivation)):
             found = found or find_slips(self.truth, one, (-1, 0, 1, FIRST), target, most=1)

@@ -10,6 +10,7 @@ from chainrule.checking.cells import CellReader
 from chainrule.checking.columns import ColumnJudge, Judged
 from chainrule.checking.effects import effect_of
 from chainrule.checking.evidence import Evidence
+from chainrule.checking.gaps import gaps_of
 from chainrule.checking.network import LossConvention, Network
 from chainrule.checking.rates import Rate, implied_rate, is_read, named_rate, unnamed_rate_cell, update_columns
 from chainrule.checking.readings import Reading
@@ -235,4 +236,7 @@ def _remarks(judge: ColumnJudge, checks: Sequence[ColumnCheck]) -> tuple[str, ..
         judged = [check for check in checks if check.quantity in judge.truth.program.updated]
         if judged and all(check.is_right for check in judged):
             remarks.append("The updates are right: each subtracts η times the gradient that stands in the row above.")
-    return tuple(remarks)
+    # A column of which nothing could be judged says so itself.
+    names = frozenset(check.quantity for check in checks if check.is_right is not None)
+    gaps = gaps_of(judge.evidence, judge.numbers_of, names)
+    return (*remarks, gaps) if gaps else tuple(remarks)
