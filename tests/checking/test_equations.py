@@ -143,6 +143,62 @@ def test_a_lone_equation_that_is_right_in_no_network_is_wrong(tmp_path: Path) ->
     assert sheet.columns[0].slip_kinds == ("wrong sign",)
 
 
+def test_an_undecided_equation_keeps_a_file_from_being_called_right(tmp_path: Path) -> None:
+    sheet = checked(tmp_path, f"dE/dw5 = {ONE} * a_h1\ndE/dw1 = {ONE} * w5 * a_h1 * (1 - a_h1) * i1")
+    assert sheet.verdict == "not understood"
+    assert sheet.reason == "The file does not tell the whole network, so it stays open whether ∂E/∂w1 is right."
+
+
+def test_a_number_at_the_end_of_a_line_is_not_judged(tmp_path: Path) -> None:
+    assert checked(tmp_path, f"dE/dw5 = {ONE} * a_h1 = 0.0821670407").verdict == "right"
+
+
+@pytest.mark.parametrize("left", ["w5", "w5+", "w5_new"])
+def test_updates_are_judged_however_the_new_weight_is_written(tmp_path: Path, left: str) -> None:
+    gradient = f"\ndE/dw5 = {ONE} * a_h1\n"
+    right, wrong = (checked(tmp_path, f"{left} = w5 - eta*dE/d{name}{gradient}") for name in ("w5", "w6"))
+    assert [(column.quantity, column.is_right) for column in right.columns] == [("w5⁺", True), ("∂E/∂w5", True)]
+    assert wrong.wrong[0].slip == "another weight's gradient: ∂E/∂w6 stands where ∂E/∂w5 belongs"
+
+
+def test_no_hidden_identity_is_guessed_to_excuse_a_slip(tmp_path: Path) -> None:
+    net, missing = (checked(tmp_path, f"dE/dw5 = {ONE}{factor}") for factor in (" * h1", ""))
+    assert net.wrong[0].slip == "pre-activation for activation: h1 stands where a_h1 belongs"
+    assert missing.wrong[0].slip == "missing factor: a_h1 is left out"
+
+
+def test_linear_hidden_units_that_the_file_tells_of_stay_linear(tmp_path: Path) -> None:
+    text = "h1 = w1*i1\no1 = w2*h1\na_o1 = sigmoid(o1)\nE = 0.5*(t1 - a_o1)^2\n"
+    sheet = checked(tmp_path, f"{text}dE/dw2 = {ONE} * h1\ndE/dw1 = {ONE} * w2 * i1")
+    assert sheet.verdict == "right"
+    assert [layer["activation"] for layer in sheet.network["layers"]] == ["identity", "sigmoid"]
+
+
+def test_an_equation_that_says_nothing_is_not_right(tmp_path: Path) -> None:
+    (column,) = checked(tmp_path, "dE/dw5 = dE/dw5").columns
+    assert (column.is_right, column.reason) == (None, "It says only that ∂E/∂w5 is ∂E/∂w5.")
+
+
+def test_two_names_read_as_one_quantity_are_not_understood(tmp_path: Path) -> None:
+    text = "h1 = w1*i1 + w2*i2\nh2 = w3*i1 + w4*i2\nz1 = w5*tanh(h1) + w6*tanh(h2)\n"
+    assert checked(tmp_path, text).reason == (
+        "z1 on line 3 and h1 on line 1 are both read as h1. "
+        "Name the net inputs h1, h2, ... of hidden units and o1, o2, ... of outputs."
+    )
+
+
+def test_the_remark_says_which_activation_is_not_told(tmp_path: Path) -> None:
+    sheet = checked(tmp_path, f"h1 = w1*i1 + w2*i2\na_h1 = sigmoid(h1)\ndE/dw8 = {TWO} * a_h2")
+    assert sheet.remarks[-1] == (
+        "No equation says the activation of the outputs; sigmoid is what fits most of the equations."
+    )
+
+
+def test_an_unreadable_equation_is_shown_with_its_place(tmp_path: Path) -> None:
+    sheet = checked(tmp_path, "dE/dw5 = (a_o1 - t1 * a_h1")
+    assert sheet.reason == "Line 1 cannot be read, at character 10: This bracket is not closed."
+
+
 def test_names_of_no_network_are_not_understood(tmp_path: Path) -> None:
     sheet = checked(tmp_path, "dE/dw9 = (a_o3 - t3) * a_h1")
     assert sheet.verdict == "not understood"

@@ -1,5 +1,6 @@
 """Checking a file of formulas: each equation at random points, against the network that they tell."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
@@ -37,6 +38,7 @@ from chainrule.programs.program import symbol_of
 _GUESSED = ("sigmoid", "tanh", "relu", "identity")
 _MOST_LOSSES = 3  # tried where no equation says the loss
 _USUAL = shape_of([*(f"w{number}" for number in range(1, 9)), "i1", "i2", "h1", "h2", "o1", "o2", "t1", "t2"])
+_PLUS = re.compile(r"^(\s*[wb]_?\d+)\+ +=(?!=)", re.MULTILINE)  # w5+ = ..., the new w5
 _LONGEST_FILE = 2_000_000  # bytes
 
 
@@ -70,18 +72,33 @@ def check_formulas(path: Path) -> Checked:
         ChainruleError: the file cannot be read.
     """
     lines = read_equations(_text(path))
-    equations = [line for line in lines if isinstance(line, Equation) and line.left is not None]
-    unread = tuple(f"line {line.line}: {line.text}" for line in lines if isinstance(line, UnreadLine))
-    check = _judge_equations(path.name, equations, unread)
+    equations = [_as_update(line) for line in lines if isinstance(line, Equation) and line.left is not None]
+    problems = [line for line in lines if isinstance(line, UnreadLine)]
+    if not equations and any("=" in line.text for line in problems):
+        first = next(line for line in problems if "=" in line.text)
+        reason = f"Line {first.line} cannot be read, at {first.problem.where}: {first.problem.what}"
+        unread = tuple(f"line {line.line}: {line.text}" for line in problems)
+        check = SheetCheck(path.name, "not understood", unread=unread, reason=reason)
+    else:
+        check = _judge_equations(path.name, equations, tuple(f"line {line.line}: {line.text}" for line in problems))
     verdict: Verdict = check.verdict
     return Checked(str(path), verdict, (check,), (), check.reason if verdict == "not understood" else "")
+
+
+def _as_update(equation: Equation) -> Equation:
+    """Return w5 = w5 − η·∂E/∂w5 as the equation of w5⁺, which it is meant to be."""
+    name = equation.left
+    if name is None or equation.names[:1] == () or equation.names[0].kind != "parameter":
+        return equation
+    is_update = symbol_of(name) in equation.right.free_symbols
+    return replace(equation, left=f"{name}⁺") if is_update else equation
 
 
 def _text(path: Path) -> str:
     try:
         if path.stat().st_size > _LONGEST_FILE:
             raise ChainruleError(what="This file is too long for a file of formulas.", where=str(path))
-        return path.read_text(encoding="utf-8-sig")
+        return _PLUS.sub(r"\1⁺ =", path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         raise ChainruleError(
             what="The file cannot be read.", where=str(path), found=str(error), expected="a text file in UTF-8"
@@ -94,6 +111,9 @@ def _judge_equations(name: str, equations: Sequence[Equation], unread: tuple[str
             "There is no equation in it. Write one a line, such as dE/dw5 = (a_o1 - t1) * a_o1 * (1 - a_o1) * a_h1."
         )
         return SheetCheck(name, "not understood", unread=unread, reason=reason)
+    clash = _clash(equations)
+    if clash:
+        return SheetCheck(name, "not understood", unread=unread, reason=clash)
     evidence = EquationEvidence(equations)
     names = _names(equations)
     remarks: list[str] = []
@@ -107,14 +127,19 @@ def _judge_equations(name: str, equations: Sequence[Equation], unread: tuple[str
     remarks += [remark] if remark else []
     judge = _EquationJudge(truth)
     checks = tuple(judge.judge(equation) for equation in equations)
+    undecided: list[str] = []
     if assumed:
-        checks = _undecided(checks, shape, evidence, equations)
+        before, checks = checks, _undecided(checks, shape, evidence, equations)
+        undecided = [check.quantity for check, old in zip(checks, before, strict=True) if check is not old]
     judged = [check for check in checks if check.is_right is not None]
     verdict: Verdict = "wrong" if any(check.is_right is False for check in checks) else "right"
     reason = ""
     if not any(check.quantity.startswith("∂") or check.quantity.endswith("⁺") for check in judged):
         verdict = "wrong" if verdict == "wrong" else "not understood"
         reason = "" if verdict == "wrong" else "No equation of a gradient or an update could be judged."
+    elif undecided and verdict == "right":
+        verdict = "not understood"
+        reason = f"The file does not tell the whole network, so it stays open whether {', '.join(undecided)} is right."
     return SheetCheck(
         name,
         verdict,
@@ -126,6 +151,22 @@ def _judge_equations(name: str, equations: Sequence[Equation], unread: tuple[str
         remarks=tuple(remarks),
         reason=reason,
     )
+
+
+def _clash(equations: Sequence[Equation]) -> str:
+    """Return what to say where two names are read as one quantity, z1 beside h1; nothing where none are."""
+    spelled: dict[str, tuple[str, int | None]] = {}
+    for equation in equations:
+        written = equation.names[0] if equation.names else None
+        if written is None or written.kind != "forward" or written.quantity != equation.left:
+            continue
+        first, line = spelled.setdefault(str(equation.left), (written.text, equation.line))
+        if first != written.text and not (written.is_certain and first == equation.left):
+            return (
+                f"{written.text} on line {equation.line} and {first} on line {line} are both read as {equation.left}. "
+                "Name the net inputs h1, h2, ... of hidden units and o1, o2, ... of outputs."
+            )
+    return ""
 
 
 def _names(equations: Iterable[Equation]) -> set[str]:
@@ -179,13 +220,21 @@ def _trained(network: Network) -> Network:
 def _best(network: Network, evidence: EquationEvidence, equations: Sequence[Equation]) -> tuple[Truth, str]:
     """Return the network whose activations and loss the equations say; where they do not, that which fits the most."""
     choices: list[tuple[str, ...]] = []
-    for layer in network.layers:
+    known = _names(equations)
+    is_marked = any(f"a_{unit.net}" in known for unit in network.layers[-1].units)
+    for place, layer in enumerate(network.layers):
         is_told = any(evidence.has(unit.output) for unit in layer.units if layer.activation != "identity")
         is_told |= any(evidence.has(f"a_{unit.net}") for unit in layer.units)
-        named = any(f"a_{unit.net}" in _names(equations) for unit in layer.units)
-        choices.append((layer.activation,) if is_told or not named else _GUESSED)
+        is_hidden = place < len(network.layers) - 1
+        named = any(f"a_{unit.net}" in known for unit in layer.units)
+        # A file that tells a_o1 from o1 tells a_h1 from h1 too: h1 alone, where no equation says what o1 reads, is one
+        # taken for the other.
+        is_linear = is_hidden and any(evidence.has(unit.net) for unit in network.layers[place + 1].units)
+        named |= is_hidden and is_marked and not is_linear
+        guesses = tuple(kind for kind in _GUESSED if kind != "identity") if is_hidden else _GUESSED
+        choices.append((layer.activation,) if is_told or not named else guesses)
     # What is not told is guessed: one activation for all hidden layers, and the usual ones for the outputs.
-    guesses = [
+    combined = [
         guess
         for guess in product(*choices)
         if len({kind for kind, choice in zip(guess[:-1], choices[:-1], strict=True) if len(choice) > 1}) < 2
@@ -193,7 +242,7 @@ def _best(network: Network, evidence: EquationEvidence, equations: Sequence[Equa
     ]
     truths: list[Truth] = []
     scores: list[int] = []
-    for activations in guesses:
+    for activations in combined:
         layers = tuple(
             replace(
                 layer,
@@ -224,7 +273,8 @@ def _best(network: Network, evidence: EquationEvidence, equations: Sequence[Equa
     remark = ""
     if guessed:
         found = ", ".join(dict.fromkeys(best.network.layers[number].activation for number in guessed))
-        remark = f"No equation says the activation; {found} is what fits most of the equations."
+        of = " of the outputs" if guessed == [len(choices) - 1] and len(choices) > 1 else ""
+        remark = f"No equation says the activation{of}; {found} is what fits most of the equations."
     return best, remark
 
 
@@ -274,7 +324,12 @@ class _EquationJudge:
         wrong: Reading | None = None
         judged = 0
         reason = ""
-        for side in equation.sides or (equation.right,):
+        sides = equation.sides or (equation.right,)
+        # "= 0.0822" at the end of a line is its value for somebody's numbers, and no formula.
+        for side in [one for one in sides if one.free_symbols] or sides:
+            if side == symbol_of(name):
+                reason = f"It says only that {name} is {name}."
+                continue
             reading = reading_of(side)
             if _is_quotient(side, name):
                 reason = "It is the chain rule written without ∂, which cannot be computed as it stands."
