@@ -73,7 +73,9 @@ E = (t_1 - o_1)^2
     (wrong,) = sheet.wrong
     assert sheet.network["layers"] == [{"units": 1, "activation": "tanh"}, {"units": 1, "activation": "identity"}]
     assert wrong.quantity == "∂E/∂w1"
-    assert wrong.slip == "pre-activation for activation: h1 stands where a_h1 belongs"
+    assert wrong.slip == (
+        "derivative of another function: (1 − h1²) (1 − z² for 1 − tanh² z) stands where (1 − a_h1²) belongs"
+    )
     assert wrong.expected_formula == "∂E/∂w1 = 2·(o1 − t1)·w2·(1 − a_h1²)·i1"
 
 
