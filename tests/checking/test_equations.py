@@ -226,3 +226,16 @@ def test_other_kinds_of_files_are_refused(tmp_path: Path) -> None:
         "  expected: a workbook (.xlsx, .csv), or a file of formulas (.txt, .md, .tex)\n"
         "Save a spreadsheet of another program as .xlsx."
     )
+
+
+def test_raised_and_lowered_signs_are_read_in_a_file_too(tmp_path: Path) -> None:
+    file = tmp_path / "derivation.txt"
+    file.write_text(
+        "h₁ = w₁·i₁ + w₂·i₂\n"
+        "a_h₁ = σ(h₁)\n"
+        "∂E/∂w₈ = (a_o₂ − t₂)·a_o₂·(1 − a_o₂)·a_h₂\n"
+        "∂E/∂w₁ = ((a_o₁ − t₁)·a_o₁·(1 − a_o₁)·w₅ + (a_o₂ − t₂)·a_o₂·(1 − a_o₂)·w₇)·a_h₁·(1 − a_h₁)·i₁\n"
+        "w₅⁺ = w₅ − η·∂E/∂w₅\n",
+        encoding="utf-8",
+    )
+    assert check_file(file).verdict == "right"

@@ -33,6 +33,7 @@ from chainrule.checking.wording import conventions_of, described
 from chainrule.errors import ChainruleError
 from chainrule.notation import Equation, UnreadLine, read_equations
 from chainrule.programs.gradients import LOSS
+from chainrule.programs.naming import next_name
 from chainrule.programs.program import symbol_of
 
 _GUESSED = ("sigmoid", "tanh", "relu", "identity")
@@ -185,6 +186,7 @@ def _shape(names: Iterable[str]) -> tuple[Shape, str]:
     except NotUnderstoodError:
         usual = {*_USUAL.inputs, *_USUAL.weights, *_USUAL.targets, *(unit for layer in _USUAL.units for unit in layer)}
         usual |= {f"a_{unit}" for layer in _USUAL.units for unit in layer} | {"E1", "E2", "E_total", "E", "η"}
+        usual |= {next_name(weight) for weight in _USUAL.weights}
         parts = plain_names(known)
         biases = tuple(sorted(part for part in parts if part in ("b1", "b2", "b3", "b4")))
         if not parts <= usual | set(biases):

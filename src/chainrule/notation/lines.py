@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
 from chainrule.errors import ChainruleError
+from chainrule.notation.naming import read_name
 from chainrule.notation.problem import NotationError
 from chainrule.notation.reading import read_equation
 from chainrule.notation.spelling import read_spelling
@@ -77,7 +78,10 @@ def _joined(before: Equation, after: Equation) -> Equation:
 def _own_names(lines: list[_Line]) -> Iterator[str]:
     for line in lines:
         found = _OWN.match(line.text)
-        if found and read_spelling(found["name"]) is None:
+        if found is None or read_spelling(found["name"]) is not None:
+            continue
+        name = read_name(found["name"])  # h₁, which is h1 once its subscript is read
+        if name is None or not name.is_certain:
             yield found["name"]
 
 
