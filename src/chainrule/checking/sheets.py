@@ -211,19 +211,22 @@ def _with_loss_and_rate(network: Network, evidence: Evidence) -> tuple[Network, 
 def _loss_of(network: Network, evidence: Evidence, fixed: Mapping[str, float]) -> LossConvention:
     """Return the loss that the columns of losses say; where they do not agree or say nothing, the gradients decide."""
     candidates = loss_candidates(len(network.outputs), network.layers[-1].activation)
-    fits = {loss: [misfit < FITS for misfit in loss_misfits(loss, network, evidence)] for loss in candidates}
+    misfits = {loss: loss_misfits(loss, network, evidence) for loss in candidates}
+    fits = {loss: [misfit < FITS for misfit in misfits[loss]] for loss in candidates}
     best = max(sum(each) for each in fits.values())
     left = [loss for loss, each in fits.items() if sum(each) == best]
     if (best and all(fits[left[0]])) or len(left) == 1:
         return left[0]
+    # Rounded columns fit nothing exactly, and with two outputs ½Σ has the gradients of the mean: then what is nearest.
+    nearness = {loss: -sum(min(misfit, 1.0) if misfit == misfit else 1.0 for misfit in misfits[loss]) for loss in left}
     gradients = [name for name in evidence.table.columns if name.startswith("∂E/∂")]
     if not gradients:
-        return left[0]
+        return max(left, key=lambda loss: nearness[loss])
     scores = {}
     for loss in left:
         judge = _judge(replace(network, loss=loss), evidence, fixed, {})
         scores[loss] = sum(judge.judge_quickly(name) for name in gradients)
-    return max(left, key=lambda loss: scores[loss])
+    return max(left, key=lambda loss: (scores[loss], nearness[loss]))
 
 
 def _remarks(judge: ColumnJudge, checks: Sequence[ColumnCheck]) -> tuple[str, ...]:
