@@ -140,5 +140,5 @@ def test_an_ascii_locale_is_enough(process: Process, tokens: list[str]) -> None:
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout.isascii()
     if tokens[0] == "train" and "--help" not in tokens:
-        assert b"loss      | HalfSumOfSquares: E = 1/2  sum  (t - a)^2" in done.stdout
+        assert b"loss      | HalfSumOfSquares: E = 1/2 sum  (t - a)^2" in done.stdout
         assert b"w <- w - eta dE/dw with eta = 0.5" in done.stdout
