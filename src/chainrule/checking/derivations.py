@@ -294,8 +294,3 @@ def names_of(derivation: Derivation) -> Iterator[Named]:
     for product in derivation.products:
         for piece in product.pieces:
             yield from names_in(piece.reading)
-
-
-def gradient_name(name: str) -> str:
-    """Return the name of the gradient of a quantity."""
-    return derivative_name(LOSS, name)

@@ -8,7 +8,7 @@ import numpy as np
 
 from chainrule.checking.evidence import Evidence
 from chainrule.checking.points import Points
-from chainrule.checking.readings import Constant, Named, UnreadableError, compute, constants_in, names_in
+from chainrule.checking.readings import Named, UnreadableError, compute, constants_in, names_in
 from chainrule.checking.tables import RATE
 from chainrule.checking.truth import Truth
 
@@ -120,8 +120,3 @@ def is_read(evidence: Evidence, trained: tuple[str, ...]) -> bool:
     ]
     known = [reading for reading in readings if reading is not None]
     return not known or any(part == Named(RATE, part.offset) for reading in known for part in names_in(reading))
-
-
-def written_numbers(reading: object) -> set[float]:
-    """Return the numbers that a formula has in itself, not from a cell."""
-    return {part.value for part in constants_in(reading) if isinstance(part, Constant) and not part.cell}  # type: ignore[arg-type]

@@ -92,10 +92,11 @@ def _merged_roots(above: list[Expr], below: list[Expr]) -> tuple[list[Expr], lis
         return above, below
     ratio = Mul(*(root.base for root in over)) / Mul(*(root.base for root in under))
     rest = [factor for factor in above if factor not in over]
-    return [_raised(ratio, Rational(1, 2)), *rest], [factor for factor in below if factor not in under]
+    return [raised(ratio, Rational(1, 2)), *rest], [factor for factor in below if factor not in under]
 
 
-def _raised(base: Expr, exponent: Expr) -> Expr:
+def raised(base: Expr, exponent: Expr) -> Expr:
+    """Return a power that SymPy leaves as it is written."""
     # Unevaluated, or SymPy makes √2·√π of √(2·π); but x¹ would print as a power.
     return base if exponent == 1 else Pow(base, exponent, evaluate=False)
 
@@ -166,7 +167,7 @@ class TextPrinter(ExpressionOrder, Printer):  # type: ignore[misc]  # SymPy has 
                 above += [Integer(factor.p)] if factor.p != 1 else []
                 below.append(Integer(factor.q))
             elif exponent.is_Rational and exponent.is_negative:
-                below.append(_raised(base, -exponent))
+                below.append(raised(base, -exponent))
             else:
                 above.append(factor)
         return self._fraction(above, below)
@@ -182,7 +183,7 @@ class TextPrinter(ExpressionOrder, Printer):  # type: ignore[misc]  # SymPy has 
     def _print_Pow(self, expr: Any) -> str:
         base, exponent = expr.base, expr.exp
         if exponent.is_Rational and exponent.is_negative:
-            return self._fraction([], [_raised(base, -exponent)])
+            return self._fraction([], [raised(base, -exponent)])
         if exponent == Rational(1, 2):
             return "√" + self._enclosed(base, PRECEDENCE["Atom"], strict=True)
         shown = self._enclosed(base, PRECEDENCE["Pow"])

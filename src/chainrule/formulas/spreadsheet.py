@@ -14,6 +14,7 @@ from sympy import Expr, Pow, Rational, S
 from sympy.printing.printer import Printer
 
 from chainrule.errors import ChainruleError, UnknownNameError
+from chainrule.formulas.printing import raised
 
 _FUNCTIONS = {
     "exp": "EXP",
@@ -152,7 +153,7 @@ class SpreadsheetPrinter(Printer):  # type: ignore[misc]  # SymPy has no types
                 above += [str(factor.p)] if factor.p != 1 else []
                 below.append(str(factor.q))
             elif exponent.is_Rational and exponent.is_negative:
-                below.append(self._within(_raised(factor.base, -exponent), "+-*/"))
+                below.append(self._within(raised(factor.base, -exponent), "+-*/"))
             else:
                 above.append(self._within(factor, "+-"))
         numerator = "*".join(above) or "1"
@@ -168,7 +169,7 @@ class SpreadsheetPrinter(Printer):  # type: ignore[misc]  # SymPy has no types
         if exponent == Rational(1, 2):
             return f"SQRT({self._print(base)})"
         if exponent.is_Rational and exponent.is_negative:
-            return f"1/{self._within(_raised(base, -exponent), '+-*/')}"
+            return f"1/{self._within(raised(base, -exponent), '+-*/')}"
         return f"{self._within(base, '+-*/^')}^{self._within(exponent, '+-*/^')}"
 
     def _print_Function(self, expr: Any) -> str:
@@ -244,10 +245,6 @@ class SpreadsheetPrinter(Printer):  # type: ignore[misc]  # SymPy has no types
 def _is_negative(term: Expr) -> bool:
     coefficient, _ = term.as_coeff_Mul()
     return bool(coefficient.is_negative)
-
-
-def _raised(base: Expr, exponent: Expr) -> Expr:
-    return base if exponent == 1 else Pow(base, exponent, evaluate=False)
 
 
 def _outer_operators(text: str) -> set[str]:

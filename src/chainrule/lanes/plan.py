@@ -91,11 +91,6 @@ def make_plan(graph: Graph) -> Plan:
     return plan
 
 
-def is_inline(node: Node, kept: set[Node]) -> bool:
-    """Return whether a node is computed where it is read."""
-    return node.is_lane and node not in kept and node.source is None
-
-
 def reads(
     node: Node, indices: Indices, kept: set[Node], *, inside: bool = False
 ) -> Iterator[tuple[Node, tuple[Index, ...]]]:

@@ -19,10 +19,10 @@ from torch.autograd import forward_ad
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from chainrule.queries.calling import arguments_of, call_again, function_of
-from chainrule.queries.recorded import RunAgainError, data_of, is_smooth, not_kept, where_of
+from chainrule.queries.recorded import RunAgainError, data_of, is_smooth, not_kept
 from chainrule.queries.written_views import formers, memory_of
 from chainrule.shapes import Tensor
-from chainrule.trace import Missing, Op, Trace, Value
+from chainrule.trace import Missing, Op, Trace, Value, where_of
 
 __all__ = [
     "Adjoints",

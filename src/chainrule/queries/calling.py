@@ -11,12 +11,12 @@ from typing import Any
 import torch
 
 from chainrule.ops import rule_for
-from chainrule.queries.recorded import MISFITS, RunAgainError, as_recorded, does_not_fit, where_of
+from chainrule.queries.recorded import MISFITS, RunAgainError, as_recorded, does_not_fit
 from chainrule.queries.written_views import VIEW_AGAIN, base_of_view, view_again
 from chainrule.recorder import drawn_again
 from chainrule.recorder.functions import facts_of
 from chainrule.shapes import Tensor
-from chainrule.trace import Op, Trace, ValueRef, rebuild, walk
+from chainrule.trace import Op, Trace, ValueRef, rebuild, walk, where_of
 
 _HOMES: tuple[tuple[str, Any], ...] = (
     ("torch.nn.functional.", torch.nn.functional),

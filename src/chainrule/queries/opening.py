@@ -23,10 +23,10 @@ from chainrule.queries.again import call_again, contributions_of, fresh_outputs,
 from chainrule.queries.calling import arguments_of
 from chainrule.queries.insides import Inside, can_open, insides_of
 from chainrule.queries.lowerings import Refusal
-from chainrule.queries.recorded import RunAgainError, data_of, is_smooth, where_of
+from chainrule.queries.recorded import RunAgainError, data_of, is_smooth
 from chainrule.recorder import Recorder, drawn_again, random_states
 from chainrule.shapes import Tensor
-from chainrule.trace import Op, Trace, Use, ValueRef, rebuild
+from chainrule.trace import Op, Trace, Use, ValueRef, rebuild, where_of
 
 _MARGIN = 256  # times what a change of the inputs in their last digit does to the numbers
 _NUDGES = 3  # one alone may change two terms that cancel in the same way

@@ -6,7 +6,7 @@ import torch
 
 from chainrule.errors import ChainruleError
 from chainrule.shapes import Tensor
-from chainrule.trace import Missing, Op, Trace, Value
+from chainrule.trace import Missing, Op, Trace, Value, where_of
 
 
 class RunAgainError(ChainruleError):
@@ -64,12 +64,6 @@ def as_recorded(trace: Trace, op: Op, value: int) -> Tensor:
     tensor = data_of(trace, value, asked_by=where_of(op))
     follows = torch.is_grad_enabled() and op.gradients_on and trace.values[value].requires_grad
     return tensor.detach().requires_grad_() if follows else tensor
-
-
-def where_of(op: Op) -> str:
-    """Say where an op stands: "linear in fc1, net.py:12"."""
-    place = f"{op.name} in {op.module}" if op.module else op.name
-    return f"{place}, {op.source}" if op.source else place
 
 
 def is_smooth(value: Value) -> bool:

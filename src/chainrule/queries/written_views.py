@@ -8,9 +8,9 @@ from collections.abc import Mapping
 
 import torch
 
-from chainrule.queries.recorded import RunAgainError, as_recorded, data_of, where_of
+from chainrule.queries.recorded import RunAgainError, as_recorded, data_of
 from chainrule.shapes import Tensor
-from chainrule.trace import Op, Trace
+from chainrule.trace import Op, Trace, where_of
 
 VIEW_AGAIN = "view again"  # what the recorder calls a view of a tensor that was written over
 

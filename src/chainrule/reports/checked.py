@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from chainrule.checking import Checked, ColumnCheck, Effect, SheetCheck
 from chainrule.documents import Block, Callout, Document, Entries, Entry, Fold, Heading, Prose
+from chainrule.reports.printed import counted
 
 _INVISIBLE = 1e-4  # of the loss: less cannot be seen in its graph
 _MOST_NOTES = 12
@@ -38,10 +39,10 @@ def _verdict(checked: Checked) -> Callout:
         columns = sum(column.is_right is True for sheet in checked.sheets for column in sheet.columns)
         where = f" on {len(checked.sheets)} sheets" if len(checked.sheets) > 1 else ""
         unit = "equation" if _is_text(checked) else "column"
-        numbers = "" if _is_text(checked) else f" ({_counted(count, 'cell')})"
+        numbers = "" if _is_text(checked) else f" ({counted(count, 'cell')})"
         if columns == 1:
             return Callout("good", f"Right: one {unit}{numbers}{where} was checked, and it is right.")
-        return Callout("good", f"Right: {_counted(columns, unit)}{numbers}{where} were checked, and all are right.")
+        return Callout("good", f"Right: {counted(columns, unit)}{numbers}{where} were checked, and all are right.")
     if checked.verdict == "wrong":
         names = list(dict.fromkeys(column.quantity for _, column in wrong))
         sheet, first = wrong[0]
@@ -107,7 +108,7 @@ def _understood(sheets: Sequence[SheetCheck]) -> str:
         shown["learning rate"] = ", ".join("varying" if rate is None else f"{rate:g}" for rate in rates)
     text = f"Understood: a {sizes} network ({activations})"
     if sheet.rows:
-        text += f", {_counted(sheet.rows, 'row')}"
+        text += f", {counted(sheet.rows, 'row')}"
     first = next(iter(sheet.network["units"].items()))
     text += f"; {first[0]} = {first[1]}"
     return text + "; " + "; ".join(f"{key}: {value}" for key, value in shown.items()) + "."
@@ -128,7 +129,7 @@ def _entry(column: ColumnCheck, sheet: SheetCheck) -> Entry:
     facts += [("note", remark) for remark in column.remarks]
     count = ""
     if sheet.rows:
-        count = f"{column.wrong_cells} of {_counted(column.cells, 'cell')}"
+        count = f"{column.wrong_cells} of {counted(column.cells, 'cell')}"
     return Entry(column.first_wrong_cell, _short(column.header), count, tuple(facts))
 
 
@@ -140,12 +141,12 @@ def _relative(column: ColumnCheck) -> str:
 def _effect(effect: Effect) -> str:
     moved = effect.largest
     text = (
-        f"After {_counted(effect.updates, 'update')} the loss is {effect.wrong:.10g}; "
+        f"After {counted(effect.updates, 'update')} the loss is {effect.wrong:.10g}; "
         f"with the right rule it is {effect.right:.10g}."
     )
     if moved == 0:
         return text + " The mistake does not move the loss at all here, so no loss graph shows it."
-    text += f" The mistake moves it by {moved:.1e} at most (after {_counted(effect.largest_at, 'update')})"
+    text += f" The mistake moves it by {moved:.1e} at most (after {counted(effect.largest_at, 'update')})"
     scale = max(abs(effect.wrong), abs(effect.right))
     return text + (", so no loss graph shows it." if moved < _INVISIBLE * scale or moved < 1e-7 else ".")
 
@@ -164,7 +165,3 @@ def _sentence(slip: str) -> str:
 def _short(header: str) -> str:
     one_line = " ".join(header.split())
     return one_line if len(one_line) <= 60 else one_line[:57] + "..."
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -167,11 +167,6 @@ def rate_cells(label: str, rate: str, value: float) -> tuple[SheetCell, ...]:
     return TextCell(label, Style("label")), FormulaCell(rate, value, Style("result"))
 
 
-def last_address(area: Area) -> str:
-    """Return the address of the last cell of an area, as formulas of other sheets write it."""
-    return str(Area(area.sheet, area.last_row, area.last_column, area.last_row, area.last_column))
-
-
 def row_address(area: Area, row: str = "{row}") -> str:
     """Return the address of one cell of a column of an area, relative in its row: 'Rate 1'!X{row}."""
     sheet = str(area).rpartition("!")[0]

@@ -7,7 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from chainrule.trace.numbers import Held, Kept, Missing, Number, Statistics, read
-from chainrule.trace.ops import Op, Phase, Source, ValueRef, rebuild, walk
+from chainrule.trace.ops import Op, Phase, Source, ValueRef, rebuild, walk, where_of
 from chainrule.trace.step_trace import Decision, Keep, LeftOut, ModuleNote, Recipe, Trace
 from chainrule.trace.updates import Update
 from chainrule.trace.values import Use, Value, ValueKind
@@ -43,6 +43,7 @@ __all__ = [
     "read",
     "rebuild",
     "walk",
+    "where_of",
 ]
 
 

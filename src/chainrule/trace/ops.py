@@ -92,6 +92,12 @@ class Op:
     run: Callable[..., Any] | None = None
 
 
+def where_of(op: Op) -> str:
+    """Say where an op stands: "linear in fc1, net.py:12"."""
+    place = f"{op.name} in {op.module}" if op.module else op.name
+    return f"{place}, {op.source}" if op.source else place
+
+
 def walk(structure: Any, place: tuple[int | str, ...] = ()) -> Iterator[tuple[tuple[int | str, ...], Any]]:
     """Yield every leaf of nested tuples, lists and dictionaries with its place."""
     if isinstance(structure, tuple | list):

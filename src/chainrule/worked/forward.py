@@ -18,12 +18,12 @@ from chainrule.programs import Step, sample_name
 from chainrule.programs.layered import ACTIVATIONS
 from chainrule.programs.program import symbol_of
 from chainrule.shapes import Tensor
-from chainrule.trace import Trace, Value
+from chainrule.trace import Trace, Value, where_of
 from chainrule.worked.calls import Call, cuts_off, data_of, is_number
 from chainrule.worked.expressions import plain
 from chainrule.worked.ledger import Ledger, index_of, placed
 from chainrule.worked.naming import Namer
-from chainrule.worked.refusals import place_of, without_formula
+from chainrule.worked.refusals import without_formula
 
 # Letters of rules whose numbers differ from element to element and are none of the data's: what they are.
 _FIXED = {"m": "mask", "mu": "running_mean", "v": "running_var"}
@@ -64,7 +64,7 @@ class Forward:
         rule = call.rule.of_output(number)
         if cuts_off(call.op) or (rule.formula is None and rule.move is None):
             if call.op.random_state is not None:
-                self.ledger.note(f"What {place_of(call.op)} drew at random stands in the formulas as constants.")
+                self.ledger.note(f"What {where_of(call.op)} drew at random stands in the formulas as constants.")
             self.namer.enter(value)
             return
         output = data_of(self.trace, value.id)

@@ -6,6 +6,7 @@ NLL             E1 = −t1·a_o1 with the logarithms of probabilities a
 all that torch computes one by one (L1, Huber, BCE, ...)    E1 = the loss of output 1, from its rule
 """
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -229,7 +230,7 @@ class Losses:
 
     def _shape_of(self, call: Call, count: int) -> tuple[int, ...]:
         shapes = [tuple(part.shape) for part in call.arguments.values() if isinstance(part, Tensor)]
-        return next((shape for shape in shapes if _count(shape) == count), (count,))
+        return next((shape for shape in shapes if math.prod(shape) == count), (count,))
 
     # -- losses that choose a class ------------------------------------------------------------------------------------
 
@@ -254,7 +255,7 @@ class Losses:
 
     def _class_scale(self, call: Call) -> Expr:
         return (
-            Rational(1, _count(call.arguments["input"].shape) // self._classes(call))
+            Rational(1, math.prod(call.arguments["input"].shape) // self._classes(call))
             if (self._reduction(call) == "mean")
             else _ONE
         )
@@ -380,7 +381,7 @@ class Losses:
         return name
 
     def _part(self, shape: Sequence[int], flat: int, formula: Expr, words: str, partials: Mapping[str, Expr]) -> Symbol:
-        count, sample = _count(shape), None
+        count, sample = math.prod(shape), None
         if self.ledger.samples > 1 and len(shape) and shape[0] == self.ledger.samples:
             rest = count // shape[0]
             sample, flat = flat // rest + 1, flat % rest
@@ -420,10 +421,3 @@ def _by_row(scores: Tensor) -> Tensor:
     """Return element numbers (rows, classes) of scores whose classes are on axis 1, or on the only one."""
     places = torch.arange(scores.numel()).reshape(scores.shape)
     return places.reshape(1, -1) if scores.dim() == 1 else places.movedim(1, -1).reshape(-1, scores.shape[1])
-
-
-def _count(shape: Sequence[int]) -> int:
-    count = 1
-    for extent in shape:
-        count *= extent
-    return count

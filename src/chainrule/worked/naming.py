@@ -4,6 +4,7 @@ In a chain of dense layers: i1, w5, b1, h1, a_h1, o1, a_o1, t1, as `layered_prog
 place: conv.weight[0,0,1,2], relu[0,1].
 """
 
+import math
 import re
 from collections.abc import Sequence
 from typing import final
@@ -186,7 +187,7 @@ class Namer:
             numbers: one for each element that it makes, or several of each.
         """
         place = self.layers.places.get(value.id) if self.layers is not None else None
-        if place is not None and tuple(numbers.shape) == (_count(value.shape),):
+        if place is not None and tuple(numbers.shape) == (math.prod(value.shape),):
             names = [(f"{word}_{unit}", sample) for unit, sample in self._sources(value)]
         else:
             path = self._path(f"{call.op.module}.{word}" if call.op.module else word)
@@ -270,7 +271,7 @@ class Namer:
         assert self.layers is not None  # noqa: S101  # asked before
         names: list[tuple[str, int | None, str]] = []
         if place.stage == 0:
-            for flat in range(_count(value.shape)):
+            for flat in range(math.prod(value.shape)):
                 sample, index = self._split(value, flat)
                 unit = self.layers.unit(place.layer, index[-1])
                 names.append((unit, sample, f"net input of {unit}"))
@@ -294,7 +295,7 @@ class Namer:
                 _PREFIX.sub("", self._plain(elements[flat // own * width + flat % own]), count=1),
                 self._split(value, flat)[0],
             )
-            for flat in range(_count(value.shape))
+            for flat in range(math.prod(value.shape))
         ]
 
     def _activated(self, call: Call, unit: str, sample: int | None) -> str:
@@ -317,13 +318,6 @@ def _flat(place: Sequence[int], shape: Sequence[int]) -> int:
     for index, extent in zip(place, shape, strict=True):
         number = number * extent + index
     return number
-
-
-def _count(shape: Sequence[int]) -> int:
-    count = 1
-    for extent in shape:
-        count *= extent
-    return count
 
 
 def samples_of(trace: Trace) -> int:

@@ -1,24 +1,18 @@
 """Why there is no program of a recorded step, as errors that say what was found and what to do."""
 
 from chainrule.errors import ChainruleError
-from chainrule.trace import Op, Trace
+from chainrule.trace import Op, Trace, where_of
 
 
 class WorkedExampleError(ChainruleError):
     """A recorded step of which no program of scalar assignments can be made."""
 
 
-def place_of(op: Op) -> str:
-    """Say where an op stands: "linear in fc1, net.py:12"."""
-    place = f"{op.name} in {op.module}" if op.module else op.name
-    return f"{place}, {op.source}" if op.source else place
-
-
 def without_formula(op: Op, reason: str, next_step: str = "") -> WorkedExampleError:
     """Return the error for an op that no formula says."""
     return WorkedExampleError(
         what=f"The worked example cannot write out {op.name}.",
-        where=place_of(op),
+        where=where_of(op),
         cause=reason,
         next_step=next_step or "A network of other layers can be written out; verify and explain work for this one.",
     )
