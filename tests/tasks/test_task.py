@@ -281,3 +281,17 @@ def test_is_frozen_and_pickles():
     with pytest.raises(ValueError, match="frozen"):
         task.seed = 3
     assert pickle.loads(pickle.dumps(task)) == task  # noqa: S301
+
+
+def test_a_map_names_a_key_and_values_for_each_side():
+    sides = {"x": "lr.0=log:1e-3:1e6", "y": "lr.1=log:1e-3:1e6"}
+    found = Task(**with_key("map", sides)).map
+    assert found is not None
+    assert (found.x, found.y, found.measure) == (sides["x"], sides["y"], None)
+
+
+@pytest.mark.parametrize("side", ["lr.0", "=log:1:2", "lr.0=", ""])
+def test_a_side_of_a_map_without_a_key_or_values_is_refused(side: str):
+    assert text_of(with_key("map", {"x": side, "y": "lr.1=.1,.2"})) == (
+        f"map.x\n  found:    {side!r}\n  expected: a key and its values, such as 'lr.0=log:1e-3:1e6'"
+    )

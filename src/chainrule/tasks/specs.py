@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from chainrule.registry import ACTIVATIONS, INITIALISERS, LOSSES, OPTIMIZERS, SCHEDULERS, Catalogue
 from chainrule.tasks.numbers import AboveZero, Count, Number
@@ -131,6 +131,30 @@ class RunSpec(BaseModel):
     checkpoint_seconds: AboveZero = 30.0
     checkpoint_steps: Count | None = None
     threads: Count | None = None
+
+
+class MapSpec(BaseModel):
+    """The map that a task is made for: what varies along its two sides, and the colour of a run.
+
+    Attributes:
+        x: key and values of the horizontal axis, as on the command line: "lr.0=log:1e-3:1e6".
+        y: those of the vertical axis.
+        measure: the number of each run; the usual one when not given.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    x: str
+    y: str
+    measure: str | None = None
+
+    @field_validator("x", "y")
+    @classmethod
+    def _names_a_key_and_values(cls, side: str) -> str:
+        key, _, values = side.partition("=")
+        if not key.strip() or not values.strip():
+            raise ValueError("a key and its values, such as 'lr.0=log:1e-3:1e6'")
+        return side
 
 
 Schedule = Annotated[ScheduleSpec, _named(SCHEDULERS)]

@@ -10,7 +10,7 @@ from chainrule.tasks.data_spec import DataSpec
 from chainrule.tasks.numbers import Seed
 from chainrule.tasks.penalty_spec import PenaltySpec
 from chainrule.tasks.problems import problems_of
-from chainrule.tasks.specs import Component, Loss, ModelSpec, Optimizer, RunSpec, Schedule, StopSpec
+from chainrule.tasks.specs import Component, Loss, MapSpec, ModelSpec, Optimizer, RunSpec, Schedule, StopSpec
 
 
 class Task(BaseModel):
@@ -47,6 +47,7 @@ class Task(BaseModel):
     penalty: list[PenaltySpec] = []
     stop: StopSpec = StopSpec()
     run: RunSpec = RunSpec()
+    map: MapSpec | None = None
 
     def __init__(self, **keys: Any) -> None:
         try:
