@@ -1,0 +1,8 @@
+"""Short runs before the training, that answer a question and leave everything as it was."""
+
+from chainrule.probes.batch_stream import BatchStream
+from chainrule.probes.budget import Budget, BudgetError
+from chainrule.probes.found_rate import FoundRate
+from chainrule.probes.subject import Subject, subject_of
+
+__all__ = ["BatchStream", "Budget", "BudgetError", "FoundRate", "Subject", "subject_of"]
