@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from chainrule.queries import explain, open_op, why
     from chainrule.recorder import Recorder, record
     from chainrule.registry import HalfSumOfSquares
-    from chainrule.sweeps import Sweep, sweep
+    from chainrule.sweeps import Map, Sweep, map_runs, sweep
     from chainrule.tasks import Task, load_task
     from chainrule.trace import Trace
     from chainrule.training import Run, train
@@ -24,6 +24,7 @@ _HOMES = {
     "ActivationPenalty": "chainrule.penalties",
     "ChainruleError": "chainrule.errors",
     "HalfSumOfSquares": "chainrule.registry",
+    "Map": "chainrule.sweeps",
     "Recorder": "chainrule.recorder",
     "Run": "chainrule.training",
     "Sweep": "chainrule.sweeps",
@@ -31,6 +32,7 @@ _HOMES = {
     "Trace": "chainrule.trace",
     "explain": "chainrule.queries",
     "load_task": "chainrule.tasks",
+    "map_runs": "chainrule.sweeps",
     "open_op": "chainrule.queries",
     "record": "chainrule.recorder",
     "sweep": "chainrule.sweeps",
@@ -43,6 +45,7 @@ __all__ = [
     "ActivationPenalty",
     "ChainruleError",
     "HalfSumOfSquares",
+    "Map",
     "Recorder",
     "Run",
     "Sweep",
@@ -51,6 +54,7 @@ __all__ = [
     "__version__",
     "explain",
     "load_task",
+    "map_runs",
     "open_op",
     "record",
     "sweep",

@@ -132,6 +132,80 @@ class Matrix:
 
 
 @dataclass(frozen=True, slots=True)
+class RasterAxis:
+    """One side of a raster: what varies, and its value for each row or column.
+
+    `scale` says how the values are spaced; where it is "names" each has a name instead, and the values are 0, 1, 2, ...
+    """
+
+    label: str
+    values: tuple[float, ...]
+    scale: Literal["linear", "log", "names"] = "linear"
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RasterFact:
+    """Something that is known of each cell of a raster, shown for the one that is looked at.
+
+    `packed` is base64 of little-endian numbers, row by row from the bottom left: float32, or with `names` uint8, each
+    the place of a name.
+    """
+
+    label: str
+    packed: str
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RasterMark:
+    """A cell of a raster that is pointed out; `sign` is how: a ring for the best, a star for what is recommended."""
+
+    label: str
+    row: int
+    column: int
+    sign: Literal["ring", "star"] = "ring"
+
+
+@dataclass(frozen=True, slots=True)
+class ColourBar:
+    """What the colours of a raster stand for.
+
+    `kind` "two-sided" is two sequences of colours that meet in the middle, "sequential" is one. `ticks` are places
+    from 0 to 1 and texts; `sides` are the names of the lower and the upper half of a two-sided bar. `failed` is what
+    the colour beside the bar stands for, `missing` what grey does; empty where no cell has it.
+    """
+
+    label: str
+    kind: Literal["two-sided", "sequential"]
+    ticks: tuple[tuple[float, str], ...]
+    sides: tuple[str, str] = ("", "")
+    failed: str = ""
+    missing: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Raster:
+    """A colour for each cell of a grid over two axes: a map.
+
+    `shades` is base64 of one byte a cell, row by row from the bottom left: 0 is missing, 1 failed, and 2 to 255 are
+    places on the colour bar from its lower end to its upper one. With `command` a page says which command
+    draws the part that is looked at: {x}, {y} and {factor} stand for its middle and how much closer it is.
+    """
+
+    key: str
+    title: str
+    x: RasterAxis
+    y: RasterAxis
+    shades: str
+    colours: ColourBar
+    facts: tuple[RasterFact, ...] = ()
+    marks: tuple[RasterMark, ...] = ()
+    command: str = ""
+    caption: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
     """A unit of a drawn network: its name, and the lines written under it (values, adjoints)."""
 
@@ -277,6 +351,7 @@ Block = (
     | Table
     | Chart
     | Matrix
+    | Raster
     | NetworkDrawing
     | Graph
     | Entries

@@ -17,6 +17,7 @@ _REPORTS = {
     "Answer": "chainrule.reports.answer:answer_document",
     "Verification": "chainrule.reports.verification:verification_document",
     "Sweep": "chainrule.reports.sweep:sweep_document",
+    "Map": "chainrule.reports.map_report:map_document",
 }
 _PAGE = "chainrule.render.page:page_html"
 _FRAGMENT = "chainrule.render.page:fragment_html"

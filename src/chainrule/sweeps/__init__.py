@@ -2,6 +2,9 @@
 
 from chainrule.sweeps.axes import Axis, parse_axis
 from chainrule.sweeps.borders import Border
+from chainrule.sweeps.map_files import read_map, write_map
+from chainrule.sweeps.map_result import Map, MapPlan
+from chainrule.sweeps.maps import map_runs
 from chainrule.sweeps.outcome import Outcome, Progress, Status, Want
 from chainrule.sweeps.phases import Evidence, Phase, Verdict
 from chainrule.sweeps.points import Grid, grid
@@ -15,6 +18,8 @@ __all__ = [
     "Border",
     "Evidence",
     "Grid",
+    "Map",
+    "MapPlan",
     "Outcome",
     "Phase",
     "Progress",
@@ -23,7 +28,10 @@ __all__ = [
     "Verdict",
     "Want",
     "grid",
+    "map_runs",
     "parse_axis",
+    "read_map",
     "run_points",
     "sweep",
+    "write_map",
 ]
