@@ -96,11 +96,7 @@ class BatchStream(Iterator[Any]):
             try:
                 batch = next(self._batches)
             except StopIteration:
-                raise DataError(
-                    what="There is no batch to probe with.",
-                    found="an iterable that yields nothing",
-                    expected="at least one batch",
-                ) from None
+                raise _no_batch(self._epoch) from None
         self._count += 1
         return copy.deepcopy(batch)
 
@@ -117,6 +113,18 @@ class BatchStream(Iterator[Any]):
             self._batches = self._source.epoch(self._seed, self._epoch)
         else:
             self._batches = iter(self._source)
+
+
+def _no_batch(epoch: int) -> DataError:
+    if epoch:
+        return DataError(
+            what="These batches can be gone through once only, so the training would miss what the probe took.",
+            found=f"no batch in epoch {epoch + 1}",
+            expected="an iterable that starts anew each time",
+        )
+    return DataError(
+        what="There is no batch to probe with.", found="an iterable that yields nothing", expected="at least one batch"
+    )
 
 
 def seed_everything(seed: int) -> None:
