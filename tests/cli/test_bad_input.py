@@ -141,7 +141,7 @@ KEYS = {
     ("--modle.layers", "[3]"): """\
 modle
   found:    {'layers': [3]}
-  expected: one of name, description, seed, data, model, loss, optimizer, schedule, penalty, stop, run
+  expected: one of name, description, seed, data, model, loss, optimizer, schedule, penalty, stop, run, map
   Did you mean 'model'?
 """,
     ("--model.activation", "Rlu"): """\

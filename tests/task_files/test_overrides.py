@@ -164,6 +164,6 @@ stop.epohcs
   Did you mean 'epochs'?
 optimzer
   found:    {'lr': 1}
-  expected: one of name, description, seed, data, model, loss, optimizer, schedule, penalty, stop, run
+  expected: one of name, description, seed, data, model, loss, optimizer, schedule, penalty, stop, run, map
   Did you mean 'optimizer'?"""
     )

@@ -264,7 +264,7 @@ The task cannot be trained as it is written.
   where: FOLDER/task.toml
 lr
   found:    0.5
-  expected: one of name, description, seed, data, model, loss, optimizer, schedule, penalty, stop, run"""
+  expected: one of name, description, seed, data, model, loss, optimizer, schedule, penalty, stop, run, map"""
     )
 
 
@@ -276,6 +276,7 @@ INDIFFERENT = {
     "run.device": "cpu",
     "run.checkpoint_seconds": 1.0,
     "run.checkpoint_steps": 3,
+    "map": {"x": "lr.0=.1,.2", "y": "lr.1=.1,.2"},
 }
 DECISIVE = {
     "seed": 1,

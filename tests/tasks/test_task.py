@@ -141,12 +141,12 @@ UNKNOWN = [
     (
         "sead",
         "sead\n  found:    1\n  expected: one of name, description, seed, data, model, loss, optimizer, schedule, "
-        "penalty, stop, run\n  Did you mean 'seed'?",
+        "penalty, stop, run, map\n  Did you mean 'seed'?",
     ),
     (
         "epochs",
         "epochs\n  found:    1\n  expected: one of name, description, seed, data, model, loss, optimizer, schedule, "
-        "penalty, stop, run\n  The key epochs belongs to the table [stop].",
+        "penalty, stop, run, map\n  The key epochs belongs to the table [stop].",
     ),
     (
         "stop.seed",

@@ -219,8 +219,13 @@ def _trained(network: Network) -> Network:
     return replace(network, trained=(*network.weights, *network.biases))
 
 
-def _best(network: Network, evidence: EquationEvidence, equations: Sequence[Equation]) -> tuple[Truth, str]:
-    """Return the network whose activations and loss the equations say; where they do not, that which fits the most."""
+def _best(
+    network: Network, evidence: EquationEvidence, equations: Sequence[Equation], *, is_near_enough: bool = True
+) -> tuple[Truth, str]:
+    """Return the network whose activations and loss the equations say; where they do not, that which fits the most.
+
+    Where no equation is right in any, it is the one that most of them are a slip away from, if that is enough.
+    """
     choices: list[tuple[str, ...]] = []
     known = _names(equations)
     is_marked = any(f"a_{unit.net}" in known for unit in network.layers[-1].units)
@@ -266,7 +271,7 @@ def _best(network: Network, evidence: EquationEvidence, equations: Sequence[Equa
                 break
         if scores[-1] == len(equations):
             break
-    if not any(scores) and len(truths) > 1:  # none is right in any network: the one that is a slip away
+    if is_near_enough and not any(scores) and len(truths) > 1:
         usual = {truth.network.layers: truth for truth in reversed(truths)}  # with the first loss
         truths = list(usual.values())[::-1]
         scores = [_EquationJudge(truth).near(equations) for truth in truths]
@@ -405,7 +410,7 @@ def _undecided(
             network, _, _ = network_of(other, evidence)
         except NotUnderstoodError:
             continue
-        judge = _EquationJudge(_best(_trained(network), evidence, equations)[0])
+        judge = _EquationJudge(_best(_trained(network), evidence, equations, is_near_enough=False)[0])
         right_there = {n for n, equation in enumerate(equations) if judge.judge(equation, most=0).is_right}
         if not (right <= right_there or len(right) < len(right_there)):
             continue

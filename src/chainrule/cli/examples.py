@@ -11,7 +11,7 @@ from chainrule.documents import Column, Document, Prose, Table
 from chainrule.errors import OutputError
 from chainrule.files import write_atomically
 from chainrule.render.terminal import print_document
-from chainrule.task_files import example_description, example_names, example_text
+from chainrule.task_files import example_description, example_names, example_text, is_for_maps
 
 
 def list_examples(is_json: bool) -> int:
@@ -20,9 +20,12 @@ def list_examples(is_json: bool) -> int:
     if is_json:
         print_json({"examples": dict(rows)})
         return DONE
-    table = Table((Column("name"), Column("what it trains")), rows)
+    columns = (Column("name"), Column("what it trains"))
+    table = Table(columns, tuple(row for row in rows if not is_for_maps(row[0])))
     hint = Prose("`chainrule train NAME` trains one. `chainrule examples --write NAME FILE` gives its TOML to edit.")
-    print_document(Document("Built-in tasks", (table, hint)), Console(highlight=False))
+    maps = Table(columns, tuple(row for row in rows if is_for_maps(row[0])))
+    of_maps = Prose("These are for `chainrule map NAME`: the six conditions of a published map of learning rates.")
+    print_document(Document("Built-in tasks", (table, hint, of_maps, maps)), Console(highlight=False))
     return DONE
 
 

@@ -91,9 +91,9 @@ def compile_runs(description: StepDescription, *, measure: Measure | None = None
 
 
 def usual_shape(description: StepDescription, plan: Plan) -> Shape:
-    """Return how to use this processor: one register of runs, and several for steps that are mostly waiting."""
+    """Return how to use this processor: one register of runs, and four for steps that are mostly waiting."""
     bits, count = vector_registers()
     lanes = bits // BITS[description.precision]
     if work(plan) <= 200:
-        return Shape(lanes * 2, count // 2)
+        return Shape(lanes * 4, count // 4)
     return Shape(lanes, count)

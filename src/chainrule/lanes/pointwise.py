@@ -3,6 +3,7 @@
 What a comparison or a selection gives for NaN, and for 0 against −0, is what PyTorch gives.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -79,7 +80,15 @@ def _subtract_from(writer: Writer, values: list[Value], node: Node) -> Value:
 def _divide(writer: Writer, values: list[Value], node: Node) -> Value:
     if node.options.get("rounding_mode") is not None:
         raise Unsupported.because("It divides with rounding.", node.op)
+    divisor = node.arguments[1]
+    if isinstance(divisor, (int, float)) and _has_exact_inverse(divisor):
+        return _binary(writer, "fmul", values[0], writer.constant(1.0 / divisor))
     return _binary(writer, "fdiv", *values)
+
+
+def _has_exact_inverse(number: float) -> bool:
+    """Return whether dividing by a number is multiplying by another one, bit by bit: it is a power of two."""
+    return abs(math.frexp(number)[0]) == 0.5 and 2.0**-100 < abs(number) < 2.0**100
 
 
 def _compare(of_floats: str, of_whole: str) -> Emit:

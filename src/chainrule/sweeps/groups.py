@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule.errors import Problem, TaskError
-from chainrule.sweeps.keys import INITIAL, LAYER_RATE, canonical_key, is_batched, with_values
+from chainrule.sweeps.keys import LAYER_RATE, canonical_key, is_batched, is_beside_the_task, with_values
 from chainrule.sweeps.points import Grid
 from chainrule.tasks import Task
 
@@ -106,7 +106,7 @@ def _check_extremes(group: Group) -> None:
         for value in (values.min().item(), values.max().item()):
             if LAYER_RATE.fullmatch(key):
                 with_values(group.task, {"optimizer.lr": value})
-            elif not INITIAL.fullmatch(key):
+            elif not is_beside_the_task(key):
                 with_values(group.task, {key: value})
 
 

@@ -6,6 +6,8 @@ task there are
     lr.N            the learning rate of weight layer N, counted from 0 at the inputs
     init.scale      a factor of every initial weight matrix; init.scale.N of that of one layer
     init.offset     added to every initial weight matrix, after the factor; init.offset.N to that of one layer
+    buffer.NAME     the first value of every element of a buffer of the model that holds floats, such as a number that a
+                    module of the user's own reads in its forward pass
 """
 
 import inspect
@@ -22,6 +24,7 @@ _TABLES = ("data", "model", "loss", "optimizer", "schedule", "penalty", "run")
 _WHOLE = ("seed", "loss", "optimizer", "schedule")
 LAYER_RATE = re.compile(r"lr\.(\d+)")
 INITIAL = re.compile(r"init\.(scale|offset)(?:\.(\d+))?")
+BUFFER = re.compile(r"buffer\.(.+)")
 _STRENGTH = re.compile(r"penalty\.\d+\.strength")
 _ITEM = re.compile(r"optimizer\.(\w+)\.(\d+)")
 
@@ -41,13 +44,23 @@ def canonical_key(key: str, task: Task) -> str:
         )
     if key in _SHORT or key in (arguments := optimizer_arguments(task)):
         return _SHORT.get(key, f"optimizer.{key}")
-    if key in _WHOLE or LAYER_RATE.fullmatch(key) or INITIAL.fullmatch(key):
+    if key in _WHOLE or is_beside_the_task(key):
         return key
     table, dot, _ = key.partition(".")
     if dot and table in _TABLES:
         return key
     known = [*arguments, *_SHORT, "seed", "lr.0", "init.scale", "init.offset", "init.offset.0", "penalty.0.strength"]
     raise UnknownNameError.unknown_name("hyperparameter", key, [*known, *_dotted(task)])
+
+
+def is_beside_the_task(key: str) -> bool:
+    """Return whether a key names what a task has no key for: it is put in after the task's own values."""
+    return any(form.fullmatch(key) for form in (LAYER_RATE, INITIAL, BUFFER))
+
+
+def is_initial(key: str) -> bool:
+    """Return whether runs that differ in a key alone begin with other weights or buffers."""
+    return key == "seed" or bool(INITIAL.fullmatch(key) or BUFFER.fullmatch(key))
 
 
 def optimizer_arguments(task: Task) -> dict[str, Any]:
@@ -64,7 +77,7 @@ def is_batched(key: str, values: Sequence[Any]) -> bool:
         key: in its one spelling.
         values: that it takes.
     """
-    if key == "seed" or LAYER_RATE.fullmatch(key) or INITIAL.fullmatch(key) or _STRENGTH.fullmatch(key):
+    if key == "seed" or is_beside_the_task(key) or _STRENGTH.fullmatch(key):
         return True
     are_numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
     return key.startswith("optimizer.") and key != "optimizer.name" and are_numbers
@@ -82,7 +95,7 @@ def with_values(task: Task, changes: dict[str, Any]) -> Task:
     """
     own: dict[str, Any] = {}
     for key, value in changes.items():
-        if LAYER_RATE.fullmatch(key) or INITIAL.fullmatch(key):
+        if is_beside_the_task(key):
             continue
         if item := _ITEM.fullmatch(key):
             whole = f"optimizer.{item[1]}"

@@ -14,7 +14,7 @@ from chainrule.data import Dataset, load_data
 from chainrule.errors import TaskError, UnknownNameError
 from chainrule.shapes import Tensor
 from chainrule.sweeps.groups import Columns, Group
-from chainrule.sweeps.keys import INITIAL, LAYER_RATE, with_values
+from chainrule.sweeps.keys import BUFFER, INITIAL, LAYER_RATE, with_values
 from chainrule.tasks import Task
 from chainrule.training.batches import Batches
 from chainrule.training.devices import Placement
@@ -89,6 +89,9 @@ class Problem:
                 factor, offset = self.initial_change(name, values)
                 if factor != 1.0 or offset != 0.0:
                     parameter.mul_(factor).add_(offset)
+            for key, value in values.items():
+                if found := BUFFER.fullmatch(key):
+                    state.model.get_buffer(found[1]).fill_(value)
         rates = {int(found[1]): value for key, value in values.items() if (found := LAYER_RATE.fullmatch(key))}
         if rates:
             _split_rates(state, self.layers, rates)
@@ -137,6 +140,7 @@ def make_problem(group: Group, place: Placement, steps: int | None) -> Problem:
         base.penalties.remove()
     layers = weight_layers(base.model)
     _check_layers(group.columns, layers)
+    _check_buffers(group.columns, base.model)
     return Problem(task, place, group.columns, steps, base, layers, notes, {task.seed: data})
 
 
@@ -208,6 +212,15 @@ def _check_layers(columns: Columns, layers: tuple[tuple[str, ...], ...]) -> None
             )
 
 
+def _check_buffers(columns: Columns, model: nn.Module) -> None:
+    known = [name for name, value in model.named_buffers() if value.is_floating_point()]
+    for key in columns:
+        if (found := BUFFER.fullmatch(key)) and found[1] not in known:
+            error = UnknownNameError.unknown_name("buffer of floats in the model", found[1], known, key)
+            error.expected = error.expected if known else "a model that has one"
+            raise error
+
+
 def _split_rates(state: State, layers: tuple[tuple[str, ...], ...], rates: Mapping[int, float]) -> None:
     """Give each weight layer a parameter group of its own, and the schedule the new groups."""
     optimizer = build_optimizer(state.task.optimizer, state.model)
@@ -240,12 +253,21 @@ def initial_tensors(problem: Problem, rows: np.ndarray[Any, np.dtype[np.int64]])
             continue
         own = problem.base.model.get_parameter(name).shape
         value = found[name] if found[name].dim() > len(own) else found[name].expand(len(rows), *own)
-        spread = (len(rows), *[1] * len(own))
         for number, change in ((factor, torch.mul), (offset, torch.add)):
-            numbers = torch.as_tensor(np.broadcast_to(np.asarray(number, np.float64), (len(rows),)).copy())
-            value = change(value, numbers.to(problem.place.dtype).reshape(spread))
+            value = change(value, _spread(number, len(rows), len(own)).to(problem.place.dtype))
         found[name] = value
+    for key, values in problem.columns.items():
+        if buffer := BUFFER.fullmatch(key):
+            like = problem.base.model.get_buffer(buffer[1])
+            value = _spread(values[rows], len(rows), like.dim()).to(like.dtype)
+            found[buffer[1]] = value.expand(len(rows), *like.shape).clone()
     return found
+
+
+def _spread(numbers: Any, runs: int, dimensions: int) -> Tensor:
+    """Return a number for each run, as float64 in a shape that fits tensors with the runs in front."""
+    one_each = np.broadcast_to(np.asarray(numbers, np.float64), (runs,)).copy()
+    return torch.from_numpy(one_each).reshape(runs, *[1] * dimensions)
 
 
 def stacked_tensors(problem: Problem, rows: np.ndarray[Any, np.dtype[np.int64]]) -> dict[str, Tensor]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from chainrule.shapes import Tensor
 from chainrule.sweeps.groups import groups_of
-from chainrule.sweeps.keys import INITIAL
+from chainrule.sweeps.keys import is_initial
 from chainrule.sweeps.problem import make_problem
 from chainrule.tasks import Task
 from chainrule.training.devices import placement
@@ -53,7 +53,7 @@ def least_pulls(
             for number, row in enumerate(group.rows.tolist()):
                 values = problem.values(number)
                 # Runs that differ in nothing that is there before the first step begin with the same network.
-                key = tuple(value for name, value in values.items() if name == "seed" or INITIAL.fullmatch(name))
+                key = tuple(value for name, value in values.items() if is_initial(name))
                 if key not in begun:
                     state = problem.state(number)
                     begun[key] = (state, _pulls(state, passes))

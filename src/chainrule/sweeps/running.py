@@ -1,27 +1,31 @@
 """Many runs of a task from beginning to end."""
 
+import importlib
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from chainrule.errors import TaskError
-from chainrule.sweeps.choosing import Choice, Requested, choose_engine
+from chainrule.errors import MissingExtraError, TaskError
+from chainrule.sweeps.choosing import Requested, choose_engine
 from chainrule.sweeps.groups import Group, groups_of
-from chainrule.sweeps.outcome import Numbers, Outcome, Progress, Status, Want
+from chainrule.sweeps.outcome import EngineName, Numbers, Outcome, Progress, Status, Want
 from chainrule.sweeps.parts import PartFolder, digests_of
 from chainrule.sweeps.problem import Problem, make_problem
-from chainrule.sweeps.results import measure_named
-from chainrule.sweeps.tiles import Part, compute_tile, tile_size
+from chainrule.sweeps.results import Engine, measure_named
+from chainrule.sweeps.tiles import Computer, Part, Tile, Work, compute_tile, tiles_of
 from chainrule.tasks import Task, load_task
 from chainrule.training.devices import placement
+
+Scale: TypeAlias = Literal["local", "ray"]
+"""Where tiles are computed: in this process, or on a Ray cluster."""
 
 _TELL_SECONDS = 0.1
 
@@ -36,6 +40,7 @@ def run_points(
     precision: str | None = None,
     folder: Path | None = None,
     progress: Progress | None = None,
+    scale: Scale = "local",
 ) -> Outcome:
     """Train a task once for each point, and return what became of the runs.
 
@@ -54,8 +59,12 @@ def run_points(
         folder: where finished parts are kept, so that the same call goes on where another one was ended, to the same
             arrays bit for bit.
         progress: is told how it goes.
+        scale: "ray" computes the tiles on a Ray cluster, to the same arrays bit for bit where its machines are alike;
+            see docs/cluster.md.
 
     Raises:
+        ClusterError: there is no Ray cluster that can compute it, or it lost a tile again and again.
+        MissingExtraError: Ray is not installed.
         TaskError: a value that the task does not take; a test part is wanted that there is not; the engine asked for
             cannot compute it.
         UnknownNameError: a key or a measure that nothing has.
@@ -76,13 +85,40 @@ def run_points(
     groups = groups_of(task, points)
     problems = [_problem(group, steps) for group in groups]
     _check(problems, want)
-    job = _Job(groups, problems, want, engine, progress, len(points))
+    job = _Job(Work(groups, problems, steps, want), engine, progress, len(points))
     if folder is not None:
         job.folder = PartFolder(folder, digests_of(groups, problems[0].steps, want, engine))
         job.folder.begin()
-    with _interruptible():
-        job.work()
+    # Ray takes SIGTERM for itself when it begins, so it begins first.
+    with computing_at(scale) as computer, _interruptible():
+        job.run(computer)
     return job.outcome()
+
+
+@contextmanager
+def computing_at(scale: Scale) -> Iterator[Computer | None]:
+    """Make what computes tiles ready, and release it at the end; sweeps inside share it.
+
+    Args:
+        scale: where; nothing is needed for this process, and None is yielded.
+
+    Raises:
+        ClusterError: there is no Ray cluster that can be used.
+        MissingExtraError: Ray is not installed.
+    """
+    if scale == "local":
+        yield None
+        return
+    try:
+        module = importlib.import_module("chainrule.sweeps.ray_cluster")
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "ray":
+            raise
+        raise MissingExtraError(
+            what="Ray is not installed.", found=str(error), next_step="Install it with: pip install 'chainrule[ray]'"
+        ) from error
+    with module.connected() as cluster:
+        yield cluster
 
 
 def _problem(group: Group, steps: int | None) -> Problem:
@@ -126,9 +162,7 @@ def _check(problems: Sequence[Problem], want: Want) -> None:
 class _Job:
     """A sweep under way: the arrays that are filled, tile by tile."""
 
-    groups: Sequence[Group]
-    problems: Sequence[Problem]
-    want: Want
+    work: Work
     requested: Requested
     progress: Progress | None
     runs: int
@@ -137,6 +171,8 @@ class _Job:
     is_done: NDArray[np.bool_] = field(init=False)
     reasons: dict[str, list[str]] = field(default_factory=dict)
     metric_name: str = ""
+    engine: Engine | None = None  # of the group under way, where it is ready in this process
+    notes: list[str] = field(default_factory=list)
     begun: float = field(default_factory=time.perf_counter)
     computed: float = 0.0
     told: float = 0.0
@@ -144,41 +180,63 @@ class _Job:
     def __post_init__(self) -> None:
         self.is_done = np.zeros(self.runs, np.bool_)
 
-    def work(self) -> None:
-        """Compute tile after tile, until all are done or someone interrupts."""
+    def run(self, computer: Computer | None) -> None:
+        """Compute tile after tile, until all are done or someone interrupts.
+
+        Args:
+            computer: what computes them; this process when None.
+        """
+        if computer is not None:
+            self.notes.append(computer.about)
         try:
-            for number in range(len(self.groups)):
-                self._group(number)
+            with closing(self._missing()) as tiles, closing(self._computed(computer, tiles)) as parts:
+                for tile, part in parts:
+                    if self.folder is not None:
+                        self.folder.write(tile.group, tile.first, part)
+                    self.computed += tile.count
+                    self._take(tile, part)
         except KeyboardInterrupt:
             return
 
-    def _group(self, number: int) -> None:
-        group, problem = self.groups[number], self.problems[number]
-        before = self.folder.engine_of(number) if self.folder is not None else None
-        choice: Choice | None = None
-        with placement(group.task.run.device, group.task.run.precision):
-            if before is None:
-                choice = choose_engine(problem, self.requested, self.want)
-                name, why = choice.engine.name, choice.why
-            else:
-                name, why = before, "It computed the parts that were there already."
-            self.reasons.setdefault(name, [])
-            if why not in self.reasons[name]:
-                self.reasons[name].append(why)
-            size = tile_size(problem, name, self.want)
-            for first in range(0, problem.runs, size):
-                rows = np.arange(first, min(first + size, problem.runs))
-                part = self.folder.read(number, first, len(rows)) if self.folder is not None else None
-                if part is None:
-                    choice = choice or choose_engine(problem, name, self.want)
-                    part = compute_tile(problem, choice.engine, rows, self.want, self._teller(name, len(rows)))
-                    if self.folder is not None:
-                        self.folder.write(number, first, part)
-                    self.computed += len(rows)
-                self._take(group.rows[rows], part)
-                self._tell(name, 0.0, is_due=True)
+    def _computed(
+        self, computer: Computer | None, tiles: Iterator[Tile]
+    ) -> Generator[tuple[Tile, Part], None, None]:
+        if computer is not None:
+            yield from computer.compute(tiles, self.work)
+            return
+        for tile in tiles:
+            problem = self.work.problems[tile.group]
+            if self.engine is None:
+                self.engine = choose_engine(problem, tile.engine, self.work.want).engine
+            yield tile, compute_tile(problem, self.engine, tile.rows, self.work.want, self._teller(tile))
 
-    def _take(self, rows: NDArray[np.int64], part: Part) -> None:
+    def _missing(self) -> Generator[Tile, None, None]:
+        """Yield the tiles that are not there, with the placement of their group around them; take the others."""
+        for number, problem in enumerate(self.work.problems):
+            task = self.work.groups[number].task
+            with placement(task.run.device, task.run.precision):
+                for tile in tiles_of(number, problem, self._engine_of(number), self.work.want):
+                    part = self.folder.read(number, tile.first, tile.count) if self.folder is not None else None
+                    if part is None:
+                        yield tile
+                    else:
+                        self._take(tile, part)
+
+    def _engine_of(self, number: int) -> EngineName:
+        """Return which engine computes a group, and keep it where it had to be made ready to know that."""
+        self.engine = None
+        name = self.folder.engine_of(number) if self.folder is not None else None
+        why = "It computed the parts that were there already."
+        if name is None:
+            choice = choose_engine(self.work.problems[number], self.requested, self.work.want)
+            self.engine, name, why = choice.engine, choice.engine.name, choice.why
+        self.reasons.setdefault(name, [])
+        if why not in self.reasons[name]:
+            self.reasons[name].append(why)
+        return name
+
+    def _take(self, tile: Tile, part: Part) -> None:
+        rows = self.work.groups[tile.group].rows[tile.rows]
         for name, values in part.arrays.items():
             if name not in self.arrays:
                 empty = 0 if values.dtype == np.int64 else np.nan
@@ -186,10 +244,11 @@ class _Job:
             self.arrays[name][rows] = values
         self.is_done[rows] = True
         self.metric_name = part.metric_name or self.metric_name
+        self._tell(tile.engine, 0.0, is_due=True)
 
-    def _teller(self, engine: str, count: int) -> Any:
+    def _teller(self, tile: Tile) -> Any:
         def tell(share: float) -> None:
-            self._tell(engine, share * count, is_due=False)
+            self._tell(tile.engine, share * tile.count, is_due=False)
 
         return tell
 
@@ -205,7 +264,7 @@ class _Job:
 
     def outcome(self) -> Outcome:
         """Return what became of the runs."""
-        steps = self.problems[0].steps
+        steps = self.work.problems[0].steps
         nothing: Numbers = np.full(self.runs, np.nan)
         steps_run = self.arrays.get("steps_run", np.zeros(self.runs, np.int64))
         prefix = "parameters."
@@ -216,25 +275,25 @@ class _Job:
             f"{name}: {' '.join(whys)}" if len(self.reasons) > 1 else " ".join(whys)
             for name, whys in self.reasons.items()
         ]
-        has_metric = self.want.test and self.metric_name != ""
+        has_metric = self.work.want.test and self.metric_name != ""
         return Outcome(
             steps=steps,
-            losses=self.arrays.get("losses", np.full((self.runs, steps), np.nan)) if self.want.losses else None,
+            losses=self.arrays.get("losses", np.full((self.runs, steps), np.nan)) if self.work.want.losses else None,
             final_loss=self.arrays.get("final_loss", nothing),
-            measure=self.arrays.get("measure", nothing) if self.want.measure else None,
+            measure=self.arrays.get("measure", nothing) if self.work.want.measure else None,
             diverged=self.is_done & (steps_run < steps),
             steps_run=steps_run,
             gradient_norms=self.arrays.get("gradient_norms", np.full((self.runs, 2), np.nan))
-            if self.want.gradients
+            if self.work.want.gradients
             else None,
-            parameters=parameters if self.want.parameters else None,
-            test_loss=self.arrays.get("test_loss", nothing) if self.want.test else None,
+            parameters=parameters if self.work.want.parameters else None,
+            test_loss=self.arrays.get("test_loss", nothing) if self.work.want.test else None,
             test_metric=self.arrays.get("test_metric", nothing) if has_metric else None,
             metric_name=self.metric_name,
             is_done=self.is_done,
             engine=", ".join(self.reasons),
             why=" ".join(lines),
-            notes=(*_notes(self.problems), *(self.folder.notes if self.folder is not None else ())),
+            notes=(*self.notes, *_notes(self.work.problems), *(self.folder.notes if self.folder is not None else ())),
             seconds=time.perf_counter() - self.begun,
         )
 

@@ -4,14 +4,15 @@ The sizes of tiles follow from the problem and the engine alone, so that a sweep
 machine, computes the same tiles.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chainrule.sweeps.ends import gradient_norms, tested
+from chainrule.sweeps.groups import Group
 from chainrule.sweeps.outcome import EngineName, Numbers, Want
 from chainrule.sweeps.problem import Problem
 from chainrule.sweeps.results import Engine, Rows, Tell, Trained, cut_at_divergence
@@ -22,6 +23,30 @@ _BYTES = 2**28  # of what a tile holds beside what the engine works in
 _BLOCK = 64  # runs of lanes: no tile ends in the middle of a vector, whatever the processor
 _OPERATIONS = {"lanes": 8e9, "vmap": 3e9, "loop": 1e10}  # a second
 _OVERHEAD = {"lanes": 0.0, "vmap": 0.0, "loop": 5e-4}  # seconds a step of a run
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """Runs of a group that are computed in one go.
+
+    Attributes:
+        group: the number of the group.
+        first: the first of its runs.
+        count: how many.
+        engine: that computes them.
+        siblings: how many tiles the group has.
+    """
+
+    group: int
+    first: int
+    count: int
+    engine: EngineName
+    siblings: int = 1
+
+    @property
+    def rows(self) -> Rows:
+        """Which runs of the group they are."""
+        return np.arange(self.first, self.first + self.count)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,6 +65,35 @@ class Part:
     metric_name: str = field(default="")
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Work:
+    """What tiles are cut from.
+
+    Attributes:
+        groups: of the sweep.
+        problems: the groups made ready in this process.
+        steps: updates of each run, as they were asked for; None for as many as the task has.
+        want: what is to be known of the runs.
+    """
+
+    groups: Sequence[Group]
+    problems: Sequence[Problem]
+    steps: int | None
+    want: Want
+
+
+@runtime_checkable
+class Computer(Protocol):
+    """Computes tiles in other processes."""
+
+    @property
+    def about(self) -> str:
+        """What it is, as a sentence."""
+
+    def compute(self, tiles: Iterator[Tile], work: Work) -> Iterator[tuple[Tile, Part]]:
+        """Yield each tile with its numbers, in any order; take further tiles no sooner than there is room for them."""
+
+
 def tile_size(problem: Problem, engine: EngineName, want: Want) -> int:
     """Return how many runs of a group make a tile."""
     batches = problem.base.batches
@@ -56,6 +110,13 @@ def tile_size(problem: Problem, engine: EngineName, want: Want) -> int:
     runs = int(max(1, min(_SECONDS / seconds, _BYTES // held)))
     whole = {"lanes": _BLOCK, "vmap": usual_chunk(problem), "loop": 1}[engine]
     return runs if runs < whole and engine != "vmap" else max(whole, runs - runs % whole)
+
+
+def tiles_of(number: int, problem: Problem, engine: EngineName, want: Want) -> list[Tile]:
+    """Return the tiles of a group, in the order of its runs."""
+    size = tile_size(problem, engine, want)
+    starts = range(0, problem.runs, size)
+    return [Tile(number, first, min(size, problem.runs - first), engine, len(starts)) for first in starts]
 
 
 def compute_tile(problem: Problem, engine: Engine, rows: Rows, want: Want, tell: Tell) -> Part:

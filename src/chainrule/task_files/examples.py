@@ -9,10 +9,16 @@ _FOLDER = resources.files("chainrule.task_files") / "library"
 
 
 def example_names() -> tuple[str, ...]:
-    """Return the names of the built-in tasks, the worked examples first."""
+    """Return the names of the built-in tasks: the worked examples, the data sets, the tasks for maps."""
     names = {entry.name.removesuffix(".toml") for entry in _FOLDER.iterdir() if entry.name.endswith(".toml")}
     worked = [name for name in ("two-two-two", "two-two-two-even", "two-two-two-biased", "xor") if name in names]
-    return (*worked, *sorted(names - set(worked)))
+    maps = {name for name in names if is_for_maps(name)}
+    return (*worked, *sorted(names - maps - set(worked)), *sorted(maps))
+
+
+def is_for_maps(name: str) -> bool:
+    """Return whether a built-in task is one of the published map, which nobody trains for its own sake."""
+    return name.startswith("fractal-")
 
 
 def example_text(name: str) -> str:

@@ -69,8 +69,8 @@ def _plain(value: Any) -> Any:
 def fingerprint(task: Task) -> str:
     """Return a digest of everything that decides the numbers of a run.
 
-    The name, the description, the stop rule, the map, the device and how often checkpoints are written do not count. Of the
-    data file and of the files of the user's code the contents count, not where they lie.
+    The name, the description, the stop rule, the map, the device and how often checkpoints are written do not count.
+    Of the data file and of the files of the user's code the contents count, not where they lie.
     """
     keys = _plain(task_keys(task))
     decisive = {key: value for key, value in keys.items() if key not in {"name", "description", "stop", "map"}}
