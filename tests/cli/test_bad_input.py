@@ -183,7 +183,8 @@ def test_an_unknown_task(command: Command) -> None:
 error: There is no task 'irsi'.
   found:    No such file or directory
   expected: a TOML file, or one of the built-in two-two-two, two-two-two-even, two-two-two-biased, xor, \
-breast-cancer, diabetes, digits, iris, wine
+breast-cancer, diabetes, digits, iris, wine, fractal-identity, fractal-initialisation, fractal-minibatch, \
+fractal-relu, fractal-single, fractal-tanh
 Did you mean 'iris'?
 """
     )

@@ -16,6 +16,12 @@ NAMES = (
     "digits",
     "iris",
     "wine",
+    "fractal-identity",
+    "fractal-initialisation",
+    "fractal-minibatch",
+    "fractal-relu",
+    "fractal-single",
+    "fractal-tanh",
 )
 
 
@@ -53,6 +59,8 @@ def test_an_unknown_example():
         == """\
 There is no built-in task 'two_two_too'.
   found:    two_two_too
-  expected: one of breast-cancer, diabetes, digits, iris, two-two-two, two-two-two-biased, two-two-two-even, wine, xor
+  expected: one of breast-cancer, diabetes, digits, fractal-identity, fractal-initialisation, \
+fractal-minibatch, fractal-relu, fractal-single, fractal-tanh, iris, two-two-two, two-two-two-biased, \
+two-two-two-even, wine, xor
 Did you mean 'two-two-two'?"""
     )

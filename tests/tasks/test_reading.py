@@ -183,7 +183,10 @@ def failing(source: Any, folder: Path) -> str:
     return str(caught.value).replace(str(folder), "FOLDER")
 
 
-BUILT_IN = "two-two-two, two-two-two-even, two-two-two-biased, xor, breast-cancer, diabetes, digits, iris, wine"
+BUILT_IN = (
+    "two-two-two, two-two-two-even, two-two-two-biased, xor, breast-cancer, diabetes, digits, iris, wine, "
+    "fractal-identity, fractal-initialisation, fractal-minibatch, fractal-relu, fractal-single, fractal-tanh"
+)
 
 
 def test_a_file_that_is_not_there_beside_one_of_nearly_that_name(tmp_path):

@@ -8,8 +8,17 @@ from torch import Tensor, nn
 
 from chainrule.lanes.mathematics import Precision
 
-Objective: TypeAlias = Callable[[nn.Module, Mapping[str, Tensor], Mapping[str, Tensor]], Tensor]
-"""(network, data of this step, hyperparameters of the objective) → the loss, one number."""
+Objective: TypeAlias = Callable[[nn.Module, Mapping[str, Tensor], Mapping[str, Tensor]], Tensor | tuple[Tensor, Tensor]]
+"""(network, data of this step, hyperparameters of the objective) → the loss, one number.
+
+Two numbers where the loss that is recorded and measured is another than that whose gradient moves the parameters: the
+one to follow first, then the one to record.
+"""
+
+
+def followed_and_recorded(found: Tensor | tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """Return what an objective came to as two losses: the one whose gradient is followed, and the one to record."""
+    return found if isinstance(found, tuple) else (found, found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from chainrule.lanes.description import Group, StepDescription, Varying
+from chainrule.lanes.description import Group, StepDescription, Varying, followed_and_recorded
 from chainrule.lanes.drawn_numbers import DrawnNumbers
 from chainrule.lanes.tracing import rule_of, settings_of
 
@@ -58,10 +58,11 @@ def train_plainly(
         data = samples if order is None else {n: v[torch.from_numpy(order[step])] for n, v in samples.items()}
         optimizer.zero_grad()
         with DrawnNumbers(seed, step, description.precision):
-            loss = description.objective(network, {**data, **constants}, read)
-        torch.autograd.backward(loss)
+            found = description.objective(network, {**data, **constants}, read)
+        followed, recorded = followed_and_recorded(found)
+        torch.autograd.backward(followed)
         optimizer.step()
-        losses.append(loss.item())
+        losses.append(recorded.item())
     return PlainRun(np.array(losses), {name: value.detach().numpy() for name, value in states.items()})
 
 

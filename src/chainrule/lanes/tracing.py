@@ -19,7 +19,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from chainrule.errors import UnknownNameError
 from chainrule.lanes.decompositions import decomposition_table
-from chainrule.lanes.description import Group, StepDescription, Varying
+from chainrule.lanes.description import Group, StepDescription, Varying, followed_and_recorded
 from chainrule.lanes.unsupported import Unsupported
 from chainrule.lanes.update_rules import UPDATE_RULES, Number, Slots, UpdateRule
 
@@ -65,8 +65,8 @@ class _Step(nn.Module):
         self.network = copy.deepcopy(description.network).to(_DTYPE)
         self.objective = description.objective
 
-    def forward(self, data: Mapping[str, Tensor], settings: Mapping[str, Tensor]) -> Tensor:
-        return self.objective(self.network, data, settings)
+    def forward(self, data: Mapping[str, Tensor], settings: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        return followed_and_recorded(self.objective(self.network, data, settings))
 
 
 def settings_of(description: StepDescription, group: Group) -> dict[str, float | int | bool | Varying]:
@@ -169,13 +169,14 @@ def _one_step(
     fixed = {name: states[name] for name in inputs.parameters}
     trained = {name: fixed.pop(name) for group in description.groups for name in group.parameters}
 
-    def loss_of(trained: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss_of(trained: dict[str, Tensor]) -> tuple[Tensor, tuple[Tensor, dict[str, Tensor]]]:
         buffers = {name: states[name].clone() for name in inputs.buffers}
         counters = {name: value.clone() for name, value in inputs.counters.items()}
         values = {f"network.{name}": value for name, value in (fixed | trained | buffers | counters).items()}
-        return functional_call(step, values, (data, settings)), buffers
+        followed, recorded = functional_call(step, values, (data, settings))
+        return followed, (recorded, buffers)
 
-    gradients, (loss, buffers) = grad_and_value(loss_of, has_aux=True)(trained)
+    gradients, (_, (loss, buffers)) = grad_and_value(loss_of, has_aux=True)(trained)
     new = dict(states) | buffers
     rule = rule_of(description)
     for group in description.groups:

@@ -16,6 +16,7 @@ from chainrule.sweeps.problem import Problem, varying_strengths
 from chainrule.sweeps.results import Rows
 from chainrule.sweeps.settings import GroupSettings, chosen, group_settings, rule_name
 from chainrule.tasks import PenaltySpec
+from chainrule.training.evaluation import evaluating
 
 States: TypeAlias = dict[str, Tensor]
 Settings: TypeAlias = dict[str, Tensor]
@@ -62,6 +63,13 @@ class BatchedStep:
 
         gradients, (value, buffers) = grad_and_value(of_trained, has_aux=True)(trained)
         return gradients, value, buffers
+
+    def loss_of_part(self, states: States, inputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss over a whole part in evaluation mode, as `training.sharing` has it."""
+        with evaluating(self.model):
+            prediction = functional_call(self.model, states, (inputs,))
+            value: Tensor = self.problem.base.objective(prediction, targets)
+        return value
 
     def __call__(
         self, states: States, slots: States, settings: Settings, number: Tensor, inputs: Tensor, targets: Tensor

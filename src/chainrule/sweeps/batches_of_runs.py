@@ -73,7 +73,7 @@ def batches_of(problem: Problem, rows: Rows, only: tuple[int, ...] | None = None
     seeds, places = np.unique(problem.seeds[rows], return_inverse=True)
     parts = training_parts(problem, seeds.tolist())
     of_run = torch.from_numpy(places).to(parts.inputs.device)
-    is_whole = problem.base.batches.per_epoch == 1
+    is_whole = problem.base.batches.is_whole
     for order in _wanted(row_numbers(problem, seeds.tolist()), range(problem.steps) if only is None else only):
         if parts.part_of is not None:
             if is_whole:
@@ -89,6 +89,20 @@ def batches_of(problem: Problem, rows: Rows, only: tuple[int, ...] | None = None
         else:
             own = order.to(parts.inputs.device)[of_run]
             yield RunBatch(parts.inputs[own], parts.targets[own], is_shared=False)
+
+
+def whole_of(problem: Problem, rows: Rows) -> RunBatch:
+    """Return the whole training part of some runs.
+
+    Raises:
+        RuntimeError: see `training_parts`.
+    """
+    seeds, places = np.unique(problem.seeds[rows], return_inverse=True)
+    parts = training_parts(problem, seeds.tolist())
+    if parts.part_of is None:
+        return RunBatch(parts.inputs, parts.targets, is_shared=True)
+    of_run = torch.from_numpy(places).to(parts.inputs.device)
+    return RunBatch(parts.inputs[of_run], parts.targets[of_run], is_shared=False)
 
 
 def _wanted(orders: Iterator[Tensor], steps: Iterable[int]) -> Iterator[Tensor]:

@@ -28,11 +28,12 @@ from chainrule.lanes import (
 from chainrule.penalties import attach_penalties
 from chainrule.shapes import Tensor
 from chainrule.sweeps.batched_step import penalties_of
-from chainrule.sweeps.batches_of_runs import row_numbers, training_parts
+from chainrule.sweeps.batches_of_runs import row_numbers, training_parts, whole_of
 from chainrule.sweeps.outcome import EngineName, Numbers, Want
 from chainrule.sweeps.problem import Problem, initial_tensors, varying_strengths
 from chainrule.sweeps.results import Refusal, Rows, Tell, Trained, finite_steps, measure_named, needs_states
 from chainrule.sweeps.settings import chosen, group_settings, rule_name, settings_problem
+from chainrule.training.sharing import loss_of_part
 
 # Near which the kernel is checked against the plain loop: values at which rounding is not blown up.
 _NOMINAL = {
@@ -51,12 +52,14 @@ class LanesEngine:
         kernel: the training.
         has_measure: whether it has a measure beside the last loss.
         is_padded: whether the last batch of an epoch is filled up with a sample that does not count.
+        threads: that compute; the numbers do not depend on them.
     """
 
     problem: Problem
     kernel: Kernel = field(repr=False)  # its graph is long, and every node of it names others
     has_measure: bool
     is_padded: bool
+    threads: int = field(default_factory=lambda: os.cpu_count() or 1)
 
     @property
     def name(self) -> EngineName:
@@ -86,9 +89,7 @@ class LanesEngine:
             keeps_losses=want.losses,
             keeps_states=keeps_states,
         )
-        found = kernel.run(
-            runs, problem.steps, threads=os.cpu_count() or 1, progress=lambda done: tell(done / len(rows))
-        )
+        found = kernel.run(runs, problem.steps, threads=self.threads, progress=lambda done: tell(done / len(rows)))
         numbers = np.asarray(found.measure, np.float64)
         last, measure = (numbers[1], numbers[0]) if self.has_measure else (numbers, None)
         losses = None if found.losses is None else found.losses.astype(np.float64)
@@ -113,7 +114,12 @@ def prepare_lanes(problem: Problem, want: Want) -> LanesEngine | Refusal:
         return Refusal("lanes", "bfloat16 autocast runs one by one.")
     if problem.task.run.device not in ("auto", "cpu"):
         return Refusal("lanes", f"It computes on the CPU, and the task says run.device = {problem.task.run.device!r}.")
-    if reason := settings_problem(problem) or _schedule_problem(problem) or _padding_problem(problem):
+    if (
+        reason := settings_problem(problem)
+        or _schedule_problem(problem)
+        or _padding_problem(problem)
+        or _recording_problem(problem)
+    ):
         return Refusal("lanes", reason)
     measure = _with_last_loss(measure_named(want.measure)) if want.measure else final_loss()
     try:
@@ -129,8 +135,8 @@ def prepare_lanes(problem: Problem, want: Want) -> LanesEngine | Refusal:
 
 def _description(problem: Problem) -> StepDescription:
     batches = problem.base.batches
-    own = len(np.unique(problem.seeds)) > 1 and (problem.has_parts or (batches.per_epoch > 1 and batches.shuffle))
-    has_batches = batches.per_epoch > 1 or own
+    own = _has_own_order(problem)
+    has_batches = not batches.is_whole or own
     samples, _ = _samples_and_order(problem, np.arange(1), _is_padded(problem))
     strengths = {number: Varying(key, _STRENGTH) for number, key in varying_strengths(problem.columns).items()}
     groups = []
@@ -140,10 +146,13 @@ def _description(problem: Problem) -> StepDescription:
         groups.append(Group(group.parameters, {**fixed, **varying}))
     return StepDescription(
         network=problem.base.model,
-        objective=_Loss(problem.base.objective, penalties_of(problem), strengths, _is_padded(problem)),
+        objective=_Loss(
+            problem.base.objective, penalties_of(problem), strengths, _is_padded(problem), problem.records_training
+        ),
         optimizer=rule_name(problem),
         groups=tuple(groups),
         samples=samples,
+        constants=_whole(problem) if problem.records_training else {},
         batch_size=min(batches.size, batches.samples) if has_batches else None,
         order="own" if own else "shared",
         objective_settings=tuple(strengths.values()),
@@ -160,15 +169,26 @@ class _Loss:
         penalties: on the activations.
         strengths: of those penalties whose strength differs between runs.
         is_padded: samples carry a number `counts`, 1, or 0 for one that fills a batch up.
+        records_training: the loss that is recorded is that of the whole training part, which the data hold as
+            `all_inputs` and `all_targets`.
     """
 
     objective: Objective
     penalties: list[Any]
     strengths: Mapping[int, Varying]
     is_padded: bool
+    records_training: bool = False
 
-    def __call__(self, network: nn.Module, data: Mapping[str, Tensor], settings: Mapping[str, Tensor]) -> Tensor:
-        """Return the loss of a network on the data of a step."""
+    def __call__(
+        self, network: nn.Module, data: Mapping[str, Tensor], settings: Mapping[str, Tensor]
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """Return the loss of a network on the data of a step, and the loss that is recorded where it is another."""
+        value = self._of_step(network, data, settings)
+        if not self.records_training:
+            return value
+        return value, loss_of_part(network, self.objective, data["all_inputs"], data["all_targets"])
+
+    def _of_step(self, network: nn.Module, data: Mapping[str, Tensor], settings: Mapping[str, Tensor]) -> Tensor:
         if not self.penalties or not torch.is_grad_enabled():  # they are collected while gradients are
             return self._of_data(network(data["inputs"]), data)
         with attach_penalties(network, self.penalties) as attached:
@@ -213,7 +233,7 @@ def _each_sample(objective: Objective, prediction: Tensor, targets: Tensor) -> T
 
 def _is_padded(problem: Problem) -> bool:
     batches = problem.base.batches
-    return batches.per_epoch > 1 and batches.samples % batches.size != 0
+    return not batches.is_whole and batches.samples_of(batches.per_epoch - 1) != batches.size
 
 
 def _padding_problem(problem: Problem) -> str:
@@ -266,9 +286,8 @@ def _samples_and_order(
         counts[-1] = 0.0
         samples["counts"] = counts
     batches = problem.base.batches
-    everywhere = len(np.unique(problem.seeds)) > 1
-    own = everywhere and (problem.has_parts or (batches.per_epoch > 1 and batches.shuffle))
-    if batches.per_epoch == 1 and not own:
+    own = _has_own_order(problem)
+    if batches.is_whole and not own:
         return samples, None
     size = min(batches.size, batches.samples)
     order = np.full((len(seeds), problem.steps, size), len(inputs), np.int64)
@@ -278,6 +297,26 @@ def _samples_and_order(
         is_sample = order < len(inputs)
         order += np.where(is_sample, np.arange(len(seeds), dtype=np.int64)[:, None, None] * batches.samples, 0)
     return samples, order[places] if own else order[0]
+
+
+def _has_own_order(problem: Problem) -> bool:
+    """Return whether runs take other samples than runs of another seed."""
+    batches = problem.base.batches
+    differ = problem.has_parts or (not batches.is_whole and batches.shuffle)
+    return differ and len(np.unique(problem.seeds)) > 1
+
+
+def _whole(problem: Problem) -> dict[str, Tensor]:
+    """Return the training part that all runs have."""
+    whole = whole_of(problem, np.arange(1))
+    return {"all_inputs": whole.inputs.detach().cpu(), "all_targets": whole.targets.detach().cpu()}
+
+
+def _recording_problem(problem: Problem) -> str:
+    """Return why the loss of the whole training part cannot be recorded; nothing when it can."""
+    if problem.records_training and problem.has_parts and len(np.unique(problem.seeds)) > 1:
+        return "The loss of the whole training part is recorded, and runs of different seeds have different parts."
+    return ""
 
 
 def _states(problem: Problem, found: Mapping[str, NDArray[Any]], rows: Rows) -> dict[str, Tensor]:

@@ -12,6 +12,7 @@ from chainrule.shapes import Tensor
 from chainrule.sweeps.outcome import EngineName, Numbers, Want
 from chainrule.sweeps.problem import Problem
 from chainrule.sweeps.results import Rows, Tell, Trained, finite_steps, measured, needs_states
+from chainrule.training.sharing import recorded_loss
 from chainrule.training.six_steps import forward, gradients, loss, update
 from chainrule.training.state import State
 from chainrule.training.stopping import close_epoch
@@ -91,7 +92,7 @@ def _losses(state: State, steps: int, goes_on: bool, tell: Tell) -> Iterator[flo
     while progress.step < steps:
         for batch in state.batches.epoch(progress.epoch, progress.batch, state.place):
             value = loss(state, forward(state, batch), batch)
-            number = value.item()
+            number = recorded_loss(state, value)
             yield number
             if not (math.isfinite(number) or goes_on):
                 return

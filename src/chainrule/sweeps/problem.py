@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -61,6 +61,11 @@ class Problem:
         return bool(self.task.data.test or self.task.data.validation)
 
     @property
+    def records_training(self) -> bool:
+        """Whether a step's loss is that of the whole training part, and not of its batch."""
+        return self.task.run.recorded_loss == "training"
+
+    @property
     def trained(self) -> dict[str, nn.Parameter]:
         """The parameters that are trained, by name."""
         return {name: value for name, value in self.base.model.named_parameters() if value.requires_grad}
@@ -116,7 +121,7 @@ class Problem:
         """Return the batches of a seed; their inputs and targets are the numbers of the rows."""
         batches = self.base.batches
         rows = torch.arange(batches.samples)
-        return Batches(rows, rows, batches.size, batches.shuffle, seed)
+        return replace(batches, inputs=rows, targets=rows, seed=seed)
 
 
 def make_problem(group: Group, place: Placement, steps: int | None) -> Problem:

@@ -10,7 +10,7 @@ from torch.func import vmap
 
 from chainrule.shapes import Tensor
 from chainrule.sweeps.batched_step import make_step, settings_of_step
-from chainrule.sweeps.batches_of_runs import batches_of
+from chainrule.sweeps.batches_of_runs import batches_of, whole_of
 from chainrule.sweeps.outcome import EngineName, Want
 from chainrule.sweeps.problem import Problem, stacked_tensors
 from chainrule.sweeps.results import Refusal, Rows, Tell, Trained, finite_steps, measured, needs_states
@@ -80,6 +80,8 @@ def _train(problem: Problem, rows: Rows, want: Want, tell: Tell) -> Trained:
     step = make_step(problem, moved)
     states = {name: value.to(device) for name, value in stacked_tensors(problem, rows).items()}
     slots = {name: torch.zeros_like(states[name.rpartition(".")[0]]) for name in step.slots}
+    buffers = [name for name, _ in problem.base.model.named_buffers()]
+    whole = whole_of(problem, rows) if problem.records_training else None
     losses = []
     for number, batch in enumerate(batches_of(problem, rows)):
         if number == 0 or any(moved):
@@ -87,7 +89,12 @@ def _train(problem: Problem, rows: Rows, want: Want, tell: Tell) -> Trained:
         over = None if batch.is_shared else 0
         now = torch.tensor(float(number + 1), dtype=torch.float64, device=device)
         mapped = vmap(step, in_dims=(0, 0, 0, None, over, over), randomness="error")
+        before = states
         states, slots, value = mapped(states, slots, settings, now, batch.inputs, batch.targets)
+        if whole is not None:
+            looked_at = {**before, **{name: states[name] for name in buffers}}
+            over = None if whole.is_shared else 0
+            value = vmap(step.loss_of_part, in_dims=(0, over, over))(looked_at, whole.inputs, whole.targets)
         losses.append(value)
         if number % max(1, problem.steps // _TOLD) == 0:
             tell(number / problem.steps)

@@ -1,12 +1,13 @@
 """What a schema cannot say about a task: components against their signatures, and keys against one another."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chainrule.errors import Problem, UnknownNameError
 from chainrule.registry import ACTIVATIONS, INITIALISERS, LOSSES, OPTIMIZERS, SCHEDULERS, Catalogue, check_arguments
 from chainrule.tasks.data_spec import DataSpec
-from chainrule.tasks.specs import Component, ModelSpec, ScheduleSpec, StopSpec
+from chainrule.tasks.penalty_spec import PenaltySpec
+from chainrule.tasks.specs import Component, ModelSpec, RunSpec, ScheduleSpec, StopSpec
 
 # The run knows its own length: OneCycleLR gets it when the task does not say.
 FILLED_IN = {
@@ -37,6 +38,18 @@ def check_parts(
         *_check_stop(stop, data),
         *_check_writable(model, loss, optimizer, schedule),
     ]
+
+
+def check_together(data: DataSpec, penalties: Sequence[PenaltySpec], run: RunSpec) -> list[Problem]:
+    """Return which keys of different tables say what does not go together."""
+    problems = []
+    if data.sampling == "with_replacement" and not data.shuffle:
+        expected = "true, or nothing: draws with replacement have no order to keep"
+        problems.append(Problem("data.shuffle", "false", expected))
+    if run.recorded_loss == "training" and penalties:
+        expected = "'batch': penalties are known for the batch of a step only"
+        problems.append(Problem("run.recorded_loss", "'training', and penalties", expected))
+    return problems
 
 
 def _check_writable(

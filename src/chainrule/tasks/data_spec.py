@@ -31,6 +31,8 @@ class DataSpec(BaseModel):
         standardise_targets: the same for the targets of a regression.
         batch_size: samples per update, or "full" for all of them.
         shuffle: a new seeded order of the training samples in every epoch.
+        sampling: "in_turn", so that every training sample comes once in an epoch; or "with_replacement": each place of
+            a batch is drawn from all training samples, by the seed.
         samples: of the source "gaussian": how many; 100 when not given.
         features: of the source "gaussian": how many numbers an input has; 16 when not given.
     """
@@ -51,5 +53,6 @@ class DataSpec(BaseModel):
     standardise_targets: bool = False
     batch_size: Count | Literal["full"] = "full"
     shuffle: bool = True
+    sampling: Literal["in_turn", "with_replacement"] = "in_turn"
     samples: Count | None = None
     features: Count | None = None

@@ -74,7 +74,7 @@ def fingerprint(task: Task) -> str:
     """
     keys = _plain(task_keys(task))
     decisive = {key: value for key, value in keys.items() if key not in {"name", "description", "stop", "map"}}
-    decisive["run"] = {"precision": task.run.precision, "threads": task.run.threads}
+    decisive["run"] = {key: keys["run"].get(key) for key in ("precision", "threads", "recorded_loss")}
     if (source := task.data.source) is not None and Path(source).is_file():
         decisive["data"] = {**decisive["data"], "source": _contents(source)}
 

@@ -122,6 +122,8 @@ class RunSpec(BaseModel):
         checkpoint_steps: write a checkpoint after every so many updates as well.
         threads: how many CPU threads torch computes with. When not given, one for a small network of layers, which is
             fastest and gives the same numbers on every machine; as many as torch likes for all others.
+        recorded_loss: which loss of a step is recorded, and read by stop rules: that of its "batch"; or that of the
+            whole "training" part, in evaluation mode, with the weights before the update. Gradients are the batch's.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -131,6 +133,7 @@ class RunSpec(BaseModel):
     checkpoint_seconds: AboveZero = 30.0
     checkpoint_steps: Count | None = None
     threads: Count | None = None
+    recorded_loss: Literal["batch", "training"] = "batch"
 
 
 class MapSpec(BaseModel):

@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from chainrule.errors import TaskError
-from chainrule.tasks.checks import check_parts
+from chainrule.tasks.checks import check_parts, check_together
 from chainrule.tasks.data_spec import DataSpec
 from chainrule.tasks.numbers import Seed
 from chainrule.tasks.penalty_spec import PenaltySpec
@@ -56,5 +56,6 @@ class Task(BaseModel):
             problems = problems_of(error, Task)
             raise TaskError(what="The task cannot be trained as it is written.", problems=tuple(problems)) from None
         problems = check_parts(self.data, self.model, self.loss, self.optimizer, self.schedule, self.stop)
+        problems += check_together(self.data, self.penalty, self.run)
         if problems:
             raise TaskError(what="The task cannot be trained as it is written.", problems=tuple(problems))

@@ -1,4 +1,8 @@
-"""The batches of an epoch: a seeded order that depends on the epoch alone, so that a run can go on from anywhere."""
+"""The batches of an epoch: a seeded order that depends on the epoch alone, so that a run can go on from anywhere.
+
+In turn, every sample comes once in an epoch. With replacement each place of a batch is drawn from all samples, whatever
+was drawn before; an epoch is then as many updates as it would be in turn, all of the same size.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -34,6 +38,7 @@ class Batches:
         size: samples of an update, over all processes.
         shuffle: whether the order changes from epoch to epoch.
         seed: decides the orders.
+        with_replacement: whether each place of a batch is drawn from all samples.
         samples: in the whole training part.
         per_epoch: how many updates an epoch has.
     """
@@ -43,6 +48,7 @@ class Batches:
     size: int
     shuffle: bool
     seed: int
+    with_replacement: bool = False
     samples: int = field(init=False)
     per_epoch: int = field(init=False)
 
@@ -51,9 +57,18 @@ class Batches:
         object.__setattr__(self, "samples", len(self.inputs))
         object.__setattr__(self, "per_epoch", -(-self.samples // self.size))
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether every batch is the whole training part, in whatever order."""
+        return self.per_epoch == 1 and not self.with_replacement
+
+    def samples_of(self, number: int) -> int:
+        """Return how many samples a batch of an epoch has; in turn, the last may have fewer than the others."""
+        return self.size if self.with_replacement else min(self.size, self.samples - number * self.size)
+
     def epoch(self, epoch: int, first: int, place: Placement) -> Iterator[Batch]:
         """Yield the batches of an epoch from number `first` on, each cut to the share of this process."""
-        if self.per_epoch == 1 and place.world == 1:
+        if self.is_whole and place.world == 1:
             # One batch is the whole part, and the order of its samples does not matter.
             if first == 0:
                 yield Batch(self.inputs, self.targets)
@@ -69,8 +84,12 @@ class Batches:
         return Batch(self.inputs[rows], self.targets[rows], is_padding=not len(own))
 
     def _order(self, epoch: int) -> Tensor:
-        if not self.shuffle:
+        if not self.shuffle and not self.with_replacement:
             return torch.arange(self.samples, device=self.inputs.device)
         # Two numbers make one seed: neighbouring seeds and epochs must not share an order.
         generator = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch + 1) % 2**63)
-        return torch.randperm(self.samples, generator=generator).to(self.inputs.device)
+        if self.with_replacement:
+            order = torch.randint(self.samples, (self.per_epoch * self.size,), generator=generator)
+        else:
+            order = torch.randperm(self.samples, generator=generator)
+        return order.to(self.inputs.device)

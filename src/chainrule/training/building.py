@@ -45,7 +45,8 @@ def build_state(task: Task, place: Placement, data: Dataset) -> State:
     _dry_run(model, objective, inputs, targets)
     optimizer = build_optimizer(task.optimizer, model)
     size = len(inputs) if task.data.batch_size == "full" else task.data.batch_size
-    batches = Batches(inputs, targets, size, task.data.shuffle, task.seed)
+    draws = task.data.sampling == "with_replacement"
+    batches = Batches(inputs, targets, size, task.data.shuffle, task.seed, with_replacement=draws)
     state = State(
         task=task,
         data=data,

@@ -51,6 +51,11 @@ def run_model(model: nn.Module, inputs: Tensor) -> Tensor:
     return prediction
 
 
+def run_parts(model: nn.Module, inputs: Tensor) -> Tensor:
+    """Call a model on all rows, `ROWS_AT_ONCE` at a time, and return its predictions."""
+    return torch.cat([run_model(model, rows) for rows in torch.split(inputs, ROWS_AT_ONCE)])
+
+
 def backpropagate(value: Tensor) -> None:
     """Call backward; an error inside a user's autograd.Function or hook is shown with the user's own traceback.
 
@@ -74,7 +79,7 @@ def evaluate(model: nn.Module, objective: Objective, inputs: Tensor, targets: Te
         classes: the class ids (rows,) of a classification, or the numbers (rows, outputs) of a regression.
     """
     with evaluating(model):
-        predictions = torch.cat([run_model(model, rows) for rows in torch.split(inputs, ROWS_AT_ONCE)])
+        predictions = run_parts(model, inputs)
         loss = float(objective(predictions, targets))
     name, value = metric(objective, predictions, classes)
     return Evaluation(loss, name, value, predictions.cpu())

@@ -25,7 +25,7 @@ from chainrule.training.first_update import FirstUpdate, take_first_update
 from chainrule.training.observing import Reporter, RunObserver
 from chainrule.training.resuming import resume_run
 from chainrule.training.run_folder import RunFolder
-from chainrule.training.sharing import global_loss
+from chainrule.training.sharing import recorded_loss
 from chainrule.training.signals import stopping_at_signals
 from chainrule.training.six_steps import forward, initialise, loss, repeat
 from chainrule.training.state import Progress, State
@@ -245,7 +245,8 @@ def _finish(
     first, trajectory, check, seconds = parts
     if state.progress.stopped != LOSS_NOT_FINITE:  # to go on from there would help nobody
         observer.save(state)
-    if state.batches.per_epoch == 1 and state.progress.stopped not in (INTERRUPTED, LOSS_NOT_FINITE):
+    knows_all = state.batches.is_whole or state.task.run.recorded_loss == "training"
+    if knows_all and state.progress.stopped not in (INTERRUPTED, LOSS_NOT_FINITE):
         _note_last_loss(state)
     if state.best_weights and state.progress.stopped != INTERRUPTED:
         state.model.load_state_dict(state.best_weights)
@@ -298,7 +299,7 @@ def _note_last_loss(state: State) -> None:
     alone = replace(state, runner=state.model)
     batch = next(state.batches.epoch(state.progress.epoch, 0, state.place))
     with torch.random.fork_rng(devices=devices), torch.enable_grad():
-        number = global_loss(state, loss(alone, forward(alone, batch), batch).detach())
+        number = recorded_loss(state, loss(alone, forward(alone, batch), batch).detach())
     for name, buffer in state.model.named_buffers():
         buffer.data.copy_(buffers[name])
     state.history.note(state.progress.step, {"loss": number, "lr": state.learning_rate})

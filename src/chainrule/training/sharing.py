@@ -4,9 +4,15 @@ DDP averages the gradients of W processes. So that this average is the gradient 
 multiplies what is a mean over its own samples by W · (its share / the whole batch's), and what is a sum by W.
 """
 
+import math
+
+from torch import nn
+
+from chainrule.components import Objective
 from chainrule.shapes import Float, Tensor
 from chainrule.training.batches import Batch
 from chainrule.training.devices import total
+from chainrule.training.evaluation import evaluating, run_parts
 from chainrule.training.state import State
 
 
@@ -47,3 +53,24 @@ def global_loss(state: State, value: Float[Tensor, ""]) -> float:
     if state.place.world == 1:
         return value.item()
     return total(value, state.place).item() / state.place.world
+
+
+def recorded_loss(state: State, value: Float[Tensor, ""]) -> float:
+    """Return the loss that a step is recorded with: that of its batch, or that of the whole training part.
+
+    Args:
+        state: after the forward pass of the step, and before its update.
+        value: the loss of this process's share of the batch. Where that of the whole batch is not finite, it is what
+            is recorded: the update would spoil the weights.
+    """
+    of_batch = global_loss(state, value)
+    if state.task.run.recorded_loss == "batch" or not math.isfinite(of_batch):
+        return of_batch
+    with state.place.casting():
+        return loss_of_part(state.model, state.objective, state.batches.inputs, state.batches.targets).item()
+
+
+def loss_of_part(model: nn.Module, objective: Objective, inputs: Tensor, targets: Tensor) -> Float[Tensor, ""]:
+    """Return the loss over a whole part in evaluation mode; the mode is put back, and nothing else is changed."""
+    with evaluating(model):
+        return objective(run_parts(model, inputs), targets)

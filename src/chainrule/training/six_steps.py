@@ -19,7 +19,7 @@ from chainrule.training.building import build_state
 from chainrule.training.devices import Placement, any_process
 from chainrule.training.evaluation import backpropagate, run_model
 from chainrule.training.not_finite import stop_at_loss_not_finite
-from chainrule.training.sharing import global_loss, shared_objective
+from chainrule.training.sharing import global_loss, recorded_loss, shared_objective
 from chainrule.training.state import State
 from chainrule.training.stopping import INTERRUPTED, close_epoch, limit_reached, move_rate
 
@@ -93,7 +93,8 @@ def update(state: State, batch: Batch, value: Tensor) -> None:
 def repeat(state: State, observer: Observer) -> None:
     """Step 6: forward, loss, gradients, update, until a stop rule holds; `state.progress.stopped` says which.
 
-    The loss of a step is that of the weights before its update. A loss that is not finite ends the run before it can
+    The loss of a step is that of the weights before its update, over its batch or, where the task says so, over the
+    whole training part. A loss that is not finite ends the run before it can
     spoil the weights.
     """
     progress = state.progress
@@ -101,7 +102,7 @@ def repeat(state: State, observer: Observer) -> None:
         for batch in state.batches.epoch(progress.epoch, progress.batch, state.place):
             observer.step_begins(state, batch)
             value = loss(state, forward(state, batch), batch)
-            number = global_loss(state, value)
+            number = recorded_loss(state, value)
             if not math.isfinite(number):
                 stop_at_loss_not_finite(state, batch, number)
                 return

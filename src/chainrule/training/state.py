@@ -48,7 +48,7 @@ class Progress:
 
     def count(self, loss: float, batches: Batches) -> None:
         """Count an update; the last batch of an epoch may be smaller than the others."""
-        samples = min(batches.size, batches.samples - self.batch * batches.size)
+        samples = batches.samples_of(self.batch)
         self.loss_sum += loss * samples
         self.loss_share += samples
         self.step += 1
