@@ -9,6 +9,7 @@
     ├── TraceFileError         a file that does not hold a trace, or not all of it
     ├── OutputError            a file that cannot be written
     ├── DeviceError            a device or precision that this machine does not have
+    ├── ClusterError           a Ray cluster that cannot be used
     ├── UnknownNameError       a name that is not in a list of known names
     └── MissingExtraError      an optional library that is not installed
 
@@ -142,6 +143,10 @@ class OutputError(ChainruleError):
 
 class DeviceError(ChainruleError):
     """A device or precision that this machine does not have."""
+
+
+class ClusterError(ChainruleError):
+    """A Ray cluster that cannot be used, or a machine of it."""
 
 
 class UnknownNameError(ChainruleError):

@@ -198,9 +198,7 @@ class _Job:
         except KeyboardInterrupt:
             return
 
-    def _computed(
-        self, computer: Computer | None, tiles: Iterator[Tile]
-    ) -> Generator[tuple[Tile, Part], None, None]:
+    def _computed(self, computer: Computer | None, tiles: Iterator[Tile]) -> Generator[tuple[Tile, Part], None, None]:
         if computer is not None:
             yield from computer.compute(tiles, self.work)
             return

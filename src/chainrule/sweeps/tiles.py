@@ -4,7 +4,7 @@ The sizes of tiles follow from the problem and the engine alone, so that a sweep
 machine, computes the same tiles.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -90,7 +90,7 @@ class Computer(Protocol):
     def about(self) -> str:
         """What it is, as a sentence."""
 
-    def compute(self, tiles: Iterator[Tile], work: Work) -> Iterator[tuple[Tile, Part]]:
+    def compute(self, tiles: Iterator[Tile], work: Work) -> Generator[tuple[Tile, Part], None, None]:
         """Yield each tile with its numbers, in any order; take further tiles no sooner than there is room for them."""
 
 
