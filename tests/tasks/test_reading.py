@@ -291,6 +291,8 @@ DECISIVE = {
     "data.standardise_inputs": True,
     "data.batch_size": 1,
     "data.shuffle": False,
+    "data.sampling": "with_replacement",
+    "data.order": "order.safetensors",
     "model.layers": [3, 1],
     "model.activation": "Tanh",
     "model.activation.name": "ELU",
@@ -300,6 +302,7 @@ DECISIVE = {
     "model.init": "ones_",
     "model.bias_init": "zeros_",
     "model.biases": [0, 0],
+    "model.initial": "weights.safetensors",
     "loss.reduction": "sum",
     "loss": "L1Loss",
     "optimizer.lr": 0.5,
@@ -308,6 +311,7 @@ DECISIVE = {
     "penalty": [{"kind": "L1", "strength": 1.0, "modules": "hidden1"}],
     "run.precision": "float64",
     "run.threads": 3,
+    "run.recorded_loss": "training",
 }
 
 

@@ -156,7 +156,7 @@ UNKNOWN = [
     (
         "run.batch_size",
         "run.batch_size\n  found:    1\n"
-        "  expected: one of device, precision, checkpoint_seconds, checkpoint_steps, threads"
+        "  expected: one of device, precision, checkpoint_seconds, checkpoint_steps, threads, recorded_loss"
         "\n  The key batch_size belongs to the table [data].",
     ),
     (

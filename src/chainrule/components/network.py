@@ -3,11 +3,13 @@
 import inspect
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, final
 
 import torch
 from torch import nn
 
+from chainrule.components.initial_weights import put_initial_weights
 from chainrule.components.user_code import load_user_object, own_frames, user_error
 from chainrule.errors import Problem, TaskError, UserModuleError
 from chainrule.registry import ACTIVATIONS, INITIALISERS, Catalogue, check_arguments
@@ -31,18 +33,23 @@ def build_network(spec: ModelSpec, input_shape: tuple[int, ...], seed: int, dtyp
         dtype: of the parameters.
 
     Raises:
-        TaskError: sizes that do not fit one another.
+        TaskError: sizes that do not fit one another, or initial weights of another model.
         UserModuleError: the user's own module failed to import or to build.
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # the CPU's alone: weights are made there
-        if spec.module is not None:
-            return _user_module(spec, dtype)
-        try:
-            return _layers(spec, input_shape, dtype)
-        except (RuntimeError, MemoryError) as error:
-            what = f"layers that torch can make; it says: {str(error).splitlines()[0]}"
-            raise _misfit("model.layers", str(spec.layers), what) from error
+        model = _user_module(spec, dtype) if spec.module is not None else _checked_layers(spec, input_shape, dtype)
+    if spec.initial is not None:
+        put_initial_weights(model, Path(spec.initial))
+    return model
+
+
+def _checked_layers(spec: ModelSpec, input_shape: tuple[int, ...], dtype: torch.dtype) -> nn.Module:
+    try:
+        return _layers(spec, input_shape, dtype)
+    except (RuntimeError, MemoryError) as error:
+        what = f"layers that torch can make; it says: {str(error).splitlines()[0]}"
+        raise _misfit("model.layers", str(spec.layers), what) from error
 
 
 def leaf_modules(model: nn.Module) -> dict[str, nn.Module]:

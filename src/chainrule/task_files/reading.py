@@ -69,13 +69,22 @@ def absolute_paths(keys: dict[str, Any], folder: Path) -> dict[str, Any]:
         return f"{folder / Path(file).expanduser()}:{name}"
 
     data, model, schedule = keys.get("data"), keys.get("model"), keys.get("schedule")
-    if isinstance(data, dict) and isinstance(source := data.get("source"), str) and Path(source).suffix:
-        keys = {**keys, "data": {**data, "source": str(folder / Path(source).expanduser())}}
-    if isinstance(model, dict) and isinstance(module := model.get("module"), str):
-        keys = {**keys, "model": {**model, "module": with_code_replaced(module, absolute)}}
+    if isinstance(data, dict):
+        keys = {**keys, "data": {**data, **_files_in(data, ("source", "order"), folder)}}
+    if isinstance(model, dict):
+        own = _files_in(model, ("initial",), folder)
+        if isinstance(module := model.get("module"), str):
+            own["module"] = with_code_replaced(module, absolute)
+        keys = {**keys, "model": {**model, **own}}
     if isinstance(schedule, dict):
         keys = {**keys, "schedule": with_code_replaced(schedule, absolute)}
     return keys
+
+
+def _files_in(table: dict[str, Any], keys: tuple[str, ...], folder: Path) -> dict[str, str]:
+    """Return the files that a table names, counted from `folder`; a name without an ending is a built-in set."""
+    named = {key: table[key] for key in keys if isinstance(table.get(key), str)}
+    return {key: str(folder / Path(name).expanduser()) for key, name in named.items() if Path(name).suffix}
 
 
 def with_code_replaced(value: Any, replace: Callable[[str], str]) -> Any:

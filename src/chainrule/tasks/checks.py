@@ -46,10 +46,19 @@ def check_together(data: DataSpec, penalties: Sequence[PenaltySpec], run: RunSpe
     if data.sampling == "with_replacement" and not data.shuffle:
         expected = "true, or nothing: draws with replacement have no order to keep"
         problems.append(Problem("data.shuffle", "false", expected))
+    if data.order is not None:
+        expected = "nothing: data.order says which samples each update takes"
+        problems += [Problem(f"data.{key}", "a value", expected) for key in _ordering(data)]
     if run.recorded_loss == "training" and penalties:
         expected = "'batch': penalties are known for the batch of a step only"
         problems.append(Problem("run.recorded_loss", "'training', and penalties", expected))
     return problems
+
+
+def _ordering(data: DataSpec) -> list[str]:
+    """Return the keys that say another order of the samples than the file of `data.order`."""
+    usual = DataSpec.model_fields
+    return [key for key in ("shuffle", "sampling") if getattr(data, key) != usual[key].default]
 
 
 def _check_writable(
@@ -128,7 +137,7 @@ def _check_user_module(model: ModelSpec) -> list[Problem]:
     problems = []
     if ":" not in (model.module or ""):
         problems.append(Problem("model.module", repr(model.module), '"file.py:Class" or "package.module:Class"'))
-    for key in sorted(model.model_fields_set - {"module", "arguments"}):
+    for key in sorted(model.model_fields_set - {"module", "arguments", "initial"}):
         problems.append(Problem(f"model.{key}", "a value", "nothing: a module of your own makes its layers itself"))
     return problems
 
@@ -166,6 +175,10 @@ def _entries(count: int) -> str:
 
 def _check_initialisers(model: ModelSpec) -> list[Problem]:
     problems: list[Problem] = []
+    if model.initial is not None:
+        given = {"init": model.init, "bias_init": model.bias_init, "weights": model.weights, "biases": model.biases}
+        expected = "nothing: model.initial is a file with all of them"
+        problems += [Problem(f"model.{key}", "a value", expected) for key, value in given.items() if value is not None]
     for key, component in (("init", model.init), ("bias_init", model.bias_init)):
         if component is not None:
             problems += _check_component(INITIALISERS, component, f"model.{key}")

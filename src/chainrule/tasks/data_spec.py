@@ -33,6 +33,8 @@ class DataSpec(BaseModel):
         shuffle: a new seeded order of the training samples in every epoch.
         sampling: "in_turn", so that every training sample comes once in an epoch; or "with_replacement": each place of
             a batch is drawn from all training samples, by the seed.
+        order: a .safetensors file that says which training samples each update takes: the tensor `rows` (updates,
+            batch_size) of whole numbers from 0. There are no more updates than it has rows.
         samples: of the source "gaussian": how many; 100 when not given.
         features: of the source "gaussian": how many numbers an input has; 16 when not given.
     """
@@ -54,5 +56,6 @@ class DataSpec(BaseModel):
     batch_size: Count | Literal["full"] = "full"
     shuffle: bool = True
     sampling: Literal["in_turn", "with_replacement"] = "in_turn"
+    order: str | None = None
     samples: Count | None = None
     features: Count | None = None

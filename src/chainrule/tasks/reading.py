@@ -46,7 +46,8 @@ def task_keys(task: Task) -> dict[str, Any]:
     """Return the keys of a task as TOML would hold them, defaults written out; what is not given is left out."""
     keys = task.model_dump(exclude_none=True)
     if task.model.module is not None:  # a module of the user's own has no layers, so their defaults say nothing
-        keys["model"] = {"module": task.model.module, "arguments": task.model.arguments}
+        kept = ("module", "arguments", "initial")
+        keys["model"] = {key: value for key, value in keys["model"].items() if key in kept}
     return keys
 
 
@@ -75,8 +76,9 @@ def fingerprint(task: Task) -> str:
     keys = _plain(task_keys(task))
     decisive = {key: value for key, value in keys.items() if key not in {"name", "description", "stop", "map"}}
     decisive["run"] = {key: keys["run"].get(key) for key in ("precision", "threads", "recorded_loss")}
-    if (source := task.data.source) is not None and Path(source).is_file():
-        decisive["data"] = {**decisive["data"], "source": _contents(source)}
+    for table, key in (("data", "source"), ("data", "order"), ("model", "initial")):
+        if (path := decisive[table].get(key)) is not None and Path(path).is_file():
+            decisive[table] = {**decisive[table], key: _contents(path)}
 
     def by_contents(reference: str) -> str:
         file, _, name = reference.rpartition(":")

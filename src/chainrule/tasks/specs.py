@@ -73,6 +73,8 @@ class ModelSpec(BaseModel):
         biases: the biases written out: for each layer one number, or one for each unit.
         module: the user's own torch.nn.Module, as "file.py:Class" or "package.module:Class".
         arguments: keyword arguments of that class.
+        initial: a .safetensors file with the initial value of every parameter, under its name in the model; such as
+            the weights that a run has written.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -88,6 +90,7 @@ class ModelSpec(BaseModel):
     biases: list[Number | list[Number]] | None = None
     module: str | None = None
     arguments: dict[str, Any] = {}
+    initial: str | None = None
 
 
 class StopSpec(BaseModel):

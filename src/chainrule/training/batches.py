@@ -39,6 +39,7 @@ class Batches:
         shuffle: whether the order changes from epoch to epoch.
         seed: decides the orders.
         with_replacement: whether each place of a batch is drawn from all samples.
+        given: (updates, size): the samples of each update where a task says them; the others say nothing then.
         samples: in the whole training part.
         per_epoch: how many updates an epoch has.
     """
@@ -49,6 +50,7 @@ class Batches:
     shuffle: bool
     seed: int
     with_replacement: bool = False
+    given: Tensor | None = None
     samples: int = field(init=False)
     per_epoch: int = field(init=False)
 
@@ -60,11 +62,12 @@ class Batches:
     @property
     def is_whole(self) -> bool:
         """Whether every batch is the whole training part, in whatever order."""
-        return self.per_epoch == 1 and not self.with_replacement
+        return self.per_epoch == 1 and not self.with_replacement and self.given is None
 
     def samples_of(self, number: int) -> int:
         """Return how many samples a batch of an epoch has; in turn, the last may have fewer than the others."""
-        return self.size if self.with_replacement else min(self.size, self.samples - number * self.size)
+        are_equal = self.with_replacement or self.given is not None
+        return self.size if are_equal else min(self.size, self.samples - number * self.size)
 
     def epoch(self, epoch: int, first: int, place: Placement) -> Iterator[Batch]:
         """Yield the batches of an epoch from number `first` on, each cut to the share of this process."""
@@ -84,6 +87,8 @@ class Batches:
         return Batch(self.inputs[rows], self.targets[rows], is_padding=not len(own))
 
     def _order(self, epoch: int) -> Tensor:
+        if self.given is not None:
+            return self.given[epoch * self.per_epoch : (epoch + 1) * self.per_epoch].reshape(-1)
         if not self.shuffle and not self.with_replacement:
             return torch.arange(self.samples, device=self.inputs.device)
         # Two numbers make one seed: neighbouring seeds and epochs must not share an order.

@@ -1,5 +1,7 @@
 """A run before its first step: data, model, loss, optimizer, schedule and penalties, on the device of the run."""
 
+from pathlib import Path
+
 import torch
 from torch import nn
 
@@ -12,7 +14,7 @@ from chainrule.components import (
     check_shapes,
     targets_for,
 )
-from chainrule.data import Dataset, Part
+from chainrule.data import Dataset, Part, read_order
 from chainrule.errors import TaskError
 from chainrule.penalties import attach_penalties
 from chainrule.shapes import Tensor
@@ -45,8 +47,16 @@ def build_state(task: Task, place: Placement, data: Dataset) -> State:
     _dry_run(model, objective, inputs, targets)
     optimizer = build_optimizer(task.optimizer, model)
     size = len(inputs) if task.data.batch_size == "full" else task.data.batch_size
-    draws = task.data.sampling == "with_replacement"
-    batches = Batches(inputs, targets, size, task.data.shuffle, task.seed, with_replacement=draws)
+    given = _given_order(task, len(inputs), size)
+    batches = Batches(
+        inputs,
+        targets,
+        size,
+        shuffle=task.data.shuffle and given is None,
+        seed=task.seed,
+        with_replacement=task.data.sampling == "with_replacement",
+        given=None if given is None else given.to(place.device),
+    )
     state = State(
         task=task,
         data=data,
@@ -60,11 +70,34 @@ def build_state(task: Task, place: Placement, data: Dataset) -> State:
         batches=batches,
         validation=None if data.validation is None else part_tensors(data.validation, objective, place),
     )
+    if given is not None and state.total_steps > len(given):
+        raise TaskError(
+            what="The order of the samples is shorter than the run.",
+            where="data.order",
+            found=f"{len(given)} updates",
+            expected=f"{state.total_steps}, which the run may take",
+            next_step=f"Say stop.steps = {len(given)}.",
+        )
     if task.schedule is not None:
         moves = state.total_steps if task.schedule.per != "epoch" else -(-state.total_steps // batches.per_epoch)
         state.schedule = build_schedule(task.schedule, optimizer, moves)
     model.train()
     return state
+
+
+def _given_order(task: Task, samples: int, size: int) -> Tensor | None:
+    if task.data.order is None:
+        return None
+    rows = read_order(Path(task.data.order), samples)
+    if rows.shape[1] != size:
+        raise TaskError(
+            what="The order of the samples has batches of another size.",
+            where="data.order",
+            found=f"{rows.shape[1]} samples in each update",
+            expected=f"{size}, as data.batch_size says",
+            next_step=f"Say data.batch_size = {rows.shape[1]}.",
+        )
+    return rows
 
 
 def _outputs_after(task: Task, outputs: int | None) -> int | None:
