@@ -135,9 +135,11 @@ class Matrix:
 class RasterAxis:
     """One side of a raster: what varies, and its value for each row or column.
 
-    `scale` says how the values are spaced; where it is "names" each has a name instead, and the values are 0, 1, 2, ...
+    `name` is short, for lists, and `label` says more. `scale` says how the values are spaced; where it is "names" each
+    has a name instead, and the values are 0, 1, 2, ...
     """
 
+    name: str
     label: str
     values: tuple[float, ...]
     scale: Literal["linear", "log", "names"] = "linear"

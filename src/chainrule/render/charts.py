@@ -26,7 +26,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
 
-from chainrule.documents import Chart, ColourScale, Matrix, NetworkDrawing
+from chainrule.documents import Chart, ColourScale, Matrix, NetworkDrawing, Raster
 from chainrule.render import network_layout
 from chainrule.render.curves import Curve, Scale, curves_of, lone_points, remarks_on, spread, thin
 from chainrule.render.network_layout import NetworkPlan, PlacedNode, plan_network
@@ -41,9 +41,10 @@ from chainrule.render.picture_style import (
     short_number,
 )
 from chainrule.render.plain_text import printable_line, shortened
+from chainrule.render.raster_picture import HEIGHT, WIDTH, draw_bar, draw_raster
 from chainrule.render.value_colours import chosen_names, places_on
 
-Picture = Chart | Matrix | NetworkDrawing
+Picture = Chart | Matrix | NetworkDrawing | Raster
 
 _WIDTH, _HEIGHT = 7.2, 4.2
 _COLUMNS = 700
@@ -84,6 +85,8 @@ def _figure(picture: Picture) -> Figure:
         return _chart_figure(picture)
     if isinstance(picture, Matrix):
         return _matrix_figure(picture)
+    if isinstance(picture, Raster):
+        return _raster_figure(picture)
     return _network_figure(picture)
 
 
@@ -328,6 +331,21 @@ def _legend_mark(curve: Curve, shade: str) -> Line2D:
     if curve.series.style == "bars":
         return Line2D([], [], color=shade, linewidth=7, solid_capstyle="butt")
     return Line2D([], [], color=shade, linewidth=1.8, linestyle="--" if curve.series.style == "dashed" else "-")
+
+
+# Maps
+
+
+def _raster_figure(raster: Raster) -> Figure:
+    figure = _titled_figure(raster.title, WIDTH, HEIGHT)
+    axes, bar = figure.subplots(1, 2, width_ratios=(30, 1))
+    _label_axes(axes, raster.x.label, raster.y.label, (70, 50))
+    draw_raster(axes, raster)
+    draw_bar(bar, raster.colours)
+    if raster.marks:
+        place = {"loc": "lower left", "bbox_to_anchor": (-0.02, 1.0), "borderpad": 0.1, "handlelength": 1.2}
+        axes.legend(ncols=len(raster.marks), **place)
+    return figure
 
 
 # Matrices

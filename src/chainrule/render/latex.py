@@ -23,6 +23,7 @@ from chainrule.documents import (
     Matrix,
     NetworkDrawing,
     Prose,
+    Raster,
     Table,
 )
 from chainrule.render.latex_picture import network_picture
@@ -81,7 +82,7 @@ def _block(block: Block) -> Iterator[str]:
         case NetworkDrawing():
             yield "\\begin{center}\n" + network_picture(block) + "\n\\end{center}"
             yield from _caption(block.caption)
-        case Chart() | Graph() | Matrix():
+        case Chart() | Graph() | Matrix() | Raster():
             yield rf"\emph{{{latex_text(block.title)}: a picture, which the page shows and this sheet leaves out.}}"
         case Entries():
             yield from _entries(block)

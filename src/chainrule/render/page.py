@@ -1,7 +1,7 @@
 """A document as one HTML file that loads nothing: style and pictures are inside, and there is no script.
 
 Every string of the document is escaped, and the content security policy forbids what an escape might miss: scripts,
-frames, forms, and any address but data.
+frames, forms, and any address but data. A page with a map has the one script that zooms it, allowed by its digest.
 """
 
 import base64
@@ -27,6 +27,7 @@ from chainrule.documents import (
     Matrix,
     NetworkDrawing,
     Prose,
+    Raster,
     Table,
 )
 from chainrule.render.charts import Picture, picture_svg
@@ -35,6 +36,7 @@ from chainrule.render.graph_picture import graph_svg
 from chainrule.render.mathml import UnknownLatex, mathml
 from chainrule.render.page_style import FRAGMENT_STYLE, STYLE_SHEET
 from chainrule.render.plain_text import CALLOUT_WORDS, is_number_column, print_row, printable, printable_line
+from chainrule.render.raster_page import explorer_html, raster_script, raster_style, script_digest
 
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 _FEWEST_CONTENTS: Final = 2
@@ -54,23 +56,27 @@ def page_html(document: Document) -> str:
     """
     title = _text(printable_line(document.title))
     headings = _contents_headings(document.blocks)
-    body = _blocks(document.blocks, headings)
+    body = _blocks(document.blocks, headings, maps_can_be_zoomed=True)
+    has_map = any(isinstance(block, Raster) for block in document.blocks)
+    policy = f"{_POLICY}; script-src {script_digest()}" if has_map else _POLICY
+    style = STYLE_SHEET + raster_style() if has_map else STYLE_SHEET
+    script = f"<script>{raster_script()}</script>\n" if has_map else ""
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
 <link rel="icon" href="data:,">
-<style>{STYLE_SHEET}</style>
+<style>{style}</style>
 </head>
 <body>
 <main class="sheet">
 <h1>{title}</h1>
 {_contents(document.blocks, headings)}{body}
 </main>
-</body>
+{script}</body>
 </html>
 """
 
@@ -107,12 +113,19 @@ def _contents(blocks: tuple[Block, ...], headings: dict[int, str]) -> str:
     return '<nav aria-label="Contents">\n<p>Contents</p>\n<ol>\n' + "\n".join(lines) + "\n</ol>\n</nav>\n"
 
 
-def _blocks(blocks: tuple[Block, ...], headings: dict[int, str] | None = None) -> str:
+def _blocks(
+    blocks: tuple[Block, ...], headings: dict[int, str] | None = None, *, maps_can_be_zoomed: bool = False
+) -> str:
     """Draw blocks one under another; charts that follow each other stand in rows, as many in a row as there is room."""
     identifiers = headings or {}
     parts = []
     for are_charts, run in groupby(enumerate(blocks), key=lambda placed: isinstance(placed[1], Chart)):
-        drawn = [_block(block, identifiers.get(place, "")) for place, block in run]
+        drawn = [
+            explorer_html(block)
+            if maps_can_be_zoomed and isinstance(block, Raster)
+            else _block(block, identifiers.get(place, ""))
+            for place, block in run
+        ]
         is_row = are_charts and len(drawn) > 1
         parts += ['<div class="charts">', *drawn, "</div>"] if is_row else drawn
     return "\n".join(parts)
@@ -145,7 +158,7 @@ def _block(block: Block, identifier: str = "") -> str:
             return _equalities(block.equalities, _LONGEST_INLINE)
         case Table():
             return _table(block)
-        case Chart() | Matrix() | NetworkDrawing():
+        case Chart() | Matrix() | NetworkDrawing() | Raster():
             return _figure(block)
         case Graph():
             return _graph(block)
@@ -292,6 +305,9 @@ def _spoken(picture: Picture) -> str:
         case Matrix():
             size = f"{len(picture.row_names)} by {len(picture.column_names)}"
             return f"Matrix of {size} numbers, {picture.row_label} by {picture.column_label}"
+        case Raster():
+            size = f"{len(picture.x.values)} by {len(picture.y.values)}"
+            return f"Map of {size} runs, {picture.x.label} by {picture.y.label}"
         case NetworkDrawing():
             return f"Network of {'-'.join(str(len(layer)) for layer in picture.layers)} nodes"
         case _:

@@ -38,12 +38,14 @@ from chainrule.documents import (
     NetworkDrawing,
     Node,
     Prose,
+    Raster,
     Table,
 )
 from chainrule.render.curves import Curve, curves_of, remarks_on
 from chainrule.render.equality_text import equalities_lines, equality_lines
 from chainrule.render.network_layout import LABELLED_EDGES_AT_MOST, Gap, cut_layer
 from chainrule.render.plain_text import CALLOUT_WORDS, is_number_column, print_row, printable, printable_line
+from chainrule.render.raster_text import legend_line, plot_raster
 from chainrule.render.text_plot import plot_chart
 
 _WIDEST_TEXT_COLUMN: Final = 40
@@ -177,6 +179,8 @@ def _block(block: Block, paper: _Paper) -> Iterator[RenderableType]:
             yield from _chart(block, paper)
         case Matrix():
             yield from _matrix(block, paper)
+        case Raster():
+            yield from _raster(block, paper)
         case NetworkDrawing():
             yield from _network(block, paper)
         case Graph():
@@ -378,6 +382,20 @@ def _summary(curve: Curve) -> str:
     ends = f"first {values[0]:.4g}, last {values[-1]:.4g}, "
     course = ends if curve.series.style in ("line", "dashed") else ""
     return f"{curve.series.name or 'values'}: {course}lowest {values.min():.4g}, highest {values.max():.4g}"
+
+
+# Maps
+
+
+def _raster(raster: Raster, paper: _Paper) -> Iterator[RenderableType]:
+    yield paper.line(f"{raster.y.label} (up) against {raster.x.label} (right)", "dim")
+    for cells in plot_raster(raster, paper.width, is_plain=paper.is_plain):
+        row = Text(no_wrap=True, overflow="crop")
+        for text, colour in cells:
+            row.append(paper.encodable(text), colour)
+        yield row
+    yield paper.line(legend_line(raster, is_plain=paper.is_plain), "dim")
+    yield from _caption(raster.caption, paper)
 
 
 # Networks
