@@ -62,13 +62,13 @@ def measure_gains(model: nn.Module, inputs: Any, paths: Sequence[str], seed: int
     modes = [(module, module.training) for module in model.modules()]
     buffers = [(value, value.clone()) for value in model.buffers()]
     devices = [inputs.device] if isinstance(inputs, Tensor) and inputs.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices), torch.enable_grad(), _listening(model, paths) as heard:
+    with torch.random.fork_rng(devices=devices), torch.enable_grad(), _listening(model, paths) as calls:
         torch.manual_seed(seed)
         model.eval()
         try:
             first = _followed(inputs)
             model(first)
-            return tuple(_gains(heard, first, [path for path in paths if path in heard]))
+            return tuple(_gains(calls, first))
         finally:
             for module, was_training in modes:
                 module.training = was_training
@@ -116,11 +116,21 @@ def _followed(inputs: Any) -> Any:
     return inputs
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Call:
+    """One call of an activation: what it took, from where autograd follows, and what it made."""
+
+    name: str
+    taken: Tensor
+    made: Tensor
+
+
 @contextmanager
-def _listening(model: nn.Module, paths: Sequence[str]) -> Iterator[dict[str, tuple[Tensor, Tensor]]]:
-    """Collect what activations take and return in the first call of each."""
-    heard: dict[str, tuple[Tensor, Tensor]] = {}
+def _listening(model: nn.Module, paths: Sequence[str]) -> Iterator[list[_Call]]:
+    """Collect the calls of activations in the order in which they happen."""
+    calls: list[_Call] = []
     kept: dict[str, Tensor] = {}
+    counts = dict.fromkeys(paths, 0)
     handles = []
     for path in paths:
 
@@ -130,31 +140,33 @@ def _listening(model: nn.Module, paths: Sequence[str]) -> Iterator[dict[str, tup
             return (kept[path].clone(), *taken[1:])
 
         def after(module: nn.Module, taken: Any, made: Tensor, path: str = path) -> None:
-            heard.setdefault(path, (kept[path], made))
+            counts[path] += 1
+            name = path if counts[path] == 1 else f"{path} (call {counts[path]})"
+            calls.append(_Call(name, kept.pop(path), made))
 
         module = model.get_submodule(path)
         handles += [module.register_forward_pre_hook(before), module.register_forward_hook(after)]
     try:
-        yield heard
+        yield calls
     finally:
         for handle in handles:
             handle.remove()
 
 
-def _gains(heard: dict[str, tuple[Tensor, Tensor]], inputs: Any, paths: Sequence[str]) -> Iterator[LayerGain]:
+def _gains(calls: Sequence[_Call], inputs: Any) -> Iterator[LayerGain]:
     below: Tensor | None = inputs if isinstance(inputs, Tensor) and inputs.requires_grad else None
-    for path in paths:
-        taken, made = heard[path]
-        (slope,) = torch.autograd.grad(made.sum(), taken, retain_graph=True)
+    for call in calls:
+        (slope,) = torch.autograd.grad(call.made.sum(), call.taken, retain_graph=True)
         slopes = slope.detach().abs().flatten(1)
+        varies = below is not None and _variance(below) > 0
         yield LayerGain(
-            path,
-            _variance(made) / _variance(below) if below is not None and _variance(below) > 0 else math.nan,
-            math.nan if below is None else _chi(made, below),
+            call.name,
+            _variance(call.made) / _variance(below) if below is not None and varies else math.nan,
+            math.nan if below is None else _chi(call.made, below),
             float((slopes == 0).all(dim=0).double().mean()),
             float((slopes < FAINT).double().mean()),
         )
-        below = made
+        below = call.made
 
 
 def _variance(values: Tensor) -> float:

@@ -1,0 +1,133 @@
+"""What `compare_activations` found: gains at initialisation, paired runs, a ranking, and advice for the output."""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from chainrule.documents import Shown
+from chainrule.findings import Finding
+from chainrule.probes.gains import LayerGain, chi_product, is_extreme
+from chainrule.probes.output_advice import OutputAdvice
+from chainrule.probes.ranking import Ranking
+
+
+@dataclass(frozen=True, slots=True)
+class TriedRate:
+    """A learning rate that was tried: the mean loss over the tuning seeds, capped at the loss before training."""
+
+    rate: float
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One candidate, and what became of it.
+
+    Attributes:
+        label: as it is shown.
+        gain: of its own initialiser.
+        layers: at initialisation, means over the first seeds.
+        start: mean loss before training, on what is judged.
+        rates: that were tried, in rising order.
+        rate: the one that ends lowest; NaN where nothing was run.
+        losses: final loss with each seed at that rate, on what is judged; NaN for a run that diverged.
+        training: the same on the training part.
+        training_start: mean loss before training, on the training part.
+        shuffled: the same as `losses` with predictions held against the targets of other samples.
+    """
+
+    label: str
+    gain: float
+    layers: tuple[LayerGain, ...]
+    start: float
+    rates: tuple[TriedRate, ...]
+    rate: float
+    losses: tuple[float, ...]
+    training: tuple[float, ...]
+    training_start: float
+    shuffled: tuple[float, ...]
+
+    @property
+    def chi(self) -> float:
+        """The product of χ over the hidden layers: what becomes of the mean square of a small change."""
+        return chi_product(self.layers)
+
+    @property
+    def is_extreme(self) -> bool:
+        """Whether that product lies outside of 1e-3 to 1e3."""
+        return is_extreme(self.chi)
+
+
+@dataclass(frozen=True, slots=True)
+class ActivationChoice(Shown):
+    """Which activation, with its evidence; without a recommendation, why there is none.
+
+    Attributes:
+        name: of what was compared.
+        candidates: those that were finished, in the order in which they were asked for.
+        ranking: None where nothing can be said, and `findings` say why.
+        judged_by: "validation loss" or "training loss".
+        seeds: that the candidates are compared with.
+        tuning_seeds: that the rates were chosen with; others than `seeds`.
+        steps: updates of each run.
+        runs: that were made.
+        optimizer: whose rate was tuned.
+        initialiser: how weights began, in words.
+        changes: keys of the task that the recommendation asks to be changed, with their values.
+        replaced: what the candidates took the place of.
+        advice: for the output activation and the loss; None where the task does not tell.
+        findings: what stands against the answer, or in its place.
+        notes: what else to know, as sentences.
+        engine: what computed the runs.
+        was_interrupted: some candidates were left out.
+        seconds: that it took.
+    """
+
+    name: str
+    candidates: tuple[Compared, ...]
+    ranking: Ranking | None
+    judged_by: str
+    seeds: tuple[int, ...]
+    tuning_seeds: tuple[int, ...]
+    steps: int
+    runs: int
+    optimizer: str
+    initialiser: str
+    changes: dict[str, Any]
+    replaced: tuple[str, ...]
+    advice: OutputAdvice | None
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...]
+    engine: str
+    was_interrupted: bool
+    seconds: float
+
+    @property
+    def recommended(self) -> str | None:
+        """The activation that is recommended; None where nothing can be said."""
+        return None if self.ranking is None else self.ranking.chosen
+
+    def candidate(self, label: str) -> Compared:
+        """Return a candidate by its label."""
+        return next(each for each in self.candidates if each.label == label)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the answer as JSON-able data; a number that is not finite is None."""
+        data = dataclasses.asdict(self)
+        for table, each in zip(data["candidates"], self.candidates, strict=True):
+            table |= {"chi_product": each.chi, "chi_is_extreme": each.is_extreme}
+        found: dict[str, Any] = _plain({"recommended": self.recommended, **data})
+        return found
+
+    def __repr__(self) -> str:
+        chosen = self.recommended or "no recommendation"
+        return f"ActivationChoice({self.name!r}, {chosen}, {len(self.candidates)} candidates, {self.runs} runs)"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
