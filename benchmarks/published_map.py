@@ -38,6 +38,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -95,9 +97,6 @@ class Published:
 
 def notebook_namespace(notebook: Path, condition: str, steps: int) -> dict[str, Any]:
     """Run the cells of the notebook that compute a map, and return their names."""
-    import jax
-    import jax.numpy as jnp
-
     jax.config.update("jax_enable_x64", True)
     if not hasattr(jax, "tree_map"):
         jax.tree_map = jax.tree.map  # its name before JAX 0.6
@@ -113,7 +112,6 @@ def notebook_namespace(notebook: Path, condition: str, steps: int) -> dict[str, 
 def run_author(notebook: Path, condition: str, resolution: int, steps: int, scan: bool) -> Published:
     """Compute a map with the author's code and keep what it was computed from."""
     space = notebook_namespace(notebook, condition, steps)
-    jax, jnp = space["jax"], space["jnp"]
     found: dict[str, Any] = {"losses": []}
     train, measured = space["train"], space["convergence_measure_vmap"]
 
@@ -154,7 +152,6 @@ def run_author(notebook: Path, condition: str, resolution: int, steps: int, scan
 
 def scanned(space: dict[str, Any]) -> Callable[..., Any]:
     """Return the author's training with his own step inside a scan, a few pixels at a time."""
-    jax, jnp = space["jax"], space["jnp"]
 
     def train(theta: Any, points: Any, inputs: Any, targets: Any, steps: int) -> Any:
         keys = jax.random.split(jax.random.PRNGKey(42), steps)
@@ -182,7 +179,7 @@ def run_chainrule(condition: str, author: Published, steps: int, scale: float = 
     sides = [keys_of(name)[0]["map"][side].partition("=")[0] for side in ("x", "y")]
     with tempfile.TemporaryDirectory() as folder:
         changes: dict[str, Any] = {"stop.steps": steps, "stop.epochs": steps}
-        files = {
+        files: dict[str, dict[str, NDArray[Any]]] = {
             "data.source": {"inputs": author.inputs, "targets": author.targets},
             "model.initial": {"hidden_weight": author.weights[0].T, "output_weight": author.weights[1].T},
         }
@@ -215,7 +212,7 @@ def meant_measure(losses: Numbers) -> Numbers:
         values = np.where(np.isfinite(losses), losses, CAP)
         values = np.minimum(values / values[:, :1], CAP)
         has_converged = values[:, -LATE:].mean(axis=1) < 1
-        return np.where(has_converged, -values.sum(axis=1), (1 / values).sum(axis=1))
+        return np.asarray(np.where(has_converged, -values.sum(axis=1), (1 / values).sum(axis=1)))
 
 
 def is_away(has_converged: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -223,7 +220,7 @@ def is_away(has_converged: NDArray[np.bool_]) -> NDArray[np.bool_]:
     padded = np.pad(has_converged, 1, mode="edge")
     side = len(has_converged)
     shifted = [padded[row : row + side, column : column + side] for row in range(3) for column in range(3)]
-    return np.all([each == has_converged for each in shifted], axis=0)
+    return np.asarray(np.all([each == has_converged for each in shifted], axis=0))
 
 
 def compare(condition: str, author: Published, resolution: int, steps: int) -> str:
@@ -262,20 +259,26 @@ def show_scan(notebook: Path, conditions: list[str], steps: int) -> None:
 
 
 def freeze(file: Path, found: dict[str, Published], resolution: int, steps: int) -> None:
-    """Write the numbers of the author's code, in float64."""
+    """Write the numbers of the author's code, in float64; what is as in the first condition is not written again."""
     arrays: dict[str, Any] = {"resolution": np.array(resolution), "steps": np.array(steps)}
     for condition, author in found.items():
-        arrays |= {
-            f"{condition}.points": author.points,
-            f"{condition}.measure": author.measure,
-            f"{condition}.meant": meant_measure(author.losses),
-            f"{condition}.inputs": author.inputs,
-            f"{condition}.targets": author.targets,
-            f"{condition}.hidden_weight": author.weights[0].T,
-            f"{condition}.output_weight": author.weights[1].T,
+        own: dict[str, NDArray[Any]] = {
+            "points": author.points,
+            "measure": author.measure,
+            "meant": meant_measure(author.losses),
+            "inputs": author.inputs,
+            "targets": author.targets,
+            "hidden_weight": author.weights[0].T,
+            "output_weight": author.weights[1].T,
         }
         if author.rows is not None:
-            arrays[f"{condition}.rows"] = author.rows
+            own["rows"] = author.rows
+        first = next(iter(found))
+        arrays |= {
+            f"{condition}.{name}": value
+            for name, value in own.items()
+            if condition == first or not np.array_equal(value, arrays.get(f"{first}.{name}", ()), equal_nan=True)
+        }
     np.savez_compressed(file, **arrays)
 
 
