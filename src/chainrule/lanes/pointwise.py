@@ -81,7 +81,7 @@ def _divide(writer: Writer, values: list[Value], node: Node) -> Value:
     if node.options.get("rounding_mode") is not None:
         raise Unsupported.because("It divides with rounding.", node.op)
     divisor = node.arguments[1]
-    if isinstance(divisor, (int, float)) and _has_exact_inverse(divisor):
+    if isinstance(divisor, (int, float)) and _has_exact_inverse(float(divisor)):
         return _binary(writer, "fmul", values[0], writer.constant(1.0 / divisor))
     return _binary(writer, "fdiv", *values)
 
