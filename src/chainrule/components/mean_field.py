@@ -4,7 +4,7 @@ Source: J. Sohl-Dickstein, "The boundary of neural network trainability is fract
 """
 
 import math
-from typing import Literal, final
+from typing import final
 
 import torch
 from torch import nn
@@ -33,7 +33,7 @@ class MeanField(nn.Module):
         inputs: int = 16,
         hidden: int = 16,
         outputs: int = 1,
-        activation: Literal["tanh", "relu", "identity"] = "tanh",
+        activation: str = "tanh",
         step_offset: float | None = None,
     ) -> None:
         """Draw the weights.
@@ -42,7 +42,7 @@ class MeanField(nn.Module):
             inputs: I, how many numbers a sample has.
             hidden: H, how many hidden units there are.
             outputs: O, how many numbers are predicted.
-            activation: φ.
+            activation: φ: "tanh", "relu" or "identity".
             step_offset: c, what every step of training adds to each weight of the hidden layer; nothing when None.
 
         Raises:
