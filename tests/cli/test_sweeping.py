@@ -118,7 +118,7 @@ def test_every_name_but_the_command_s_own_is_a_hyperparameter() -> None:
             ("iris", "--lr", ".1,.2", "--resume", "there"),
             "error: --resume takes the task and everything else from the sweep's folder.\n"
             "  found:    TASK iris, --optimizer.lr\n"
-            "  expected: nothing but --json and --quiet beside --resume\n",
+            "  expected: nothing but --scale, --json and --quiet beside --resume\n",
         ),
         (
             ("--resume", "nowhere"),

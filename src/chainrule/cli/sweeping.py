@@ -31,6 +31,7 @@ from chainrule.reports.sweep import sweep_document
 from chainrule.reports.sweep_charts import curve_charts
 from chainrule.sweeps import Axis, Grid, Status, Sweep, grid, parse_axis
 from chainrule.sweeps.keys import canonical_key
+from chainrule.sweeps.running import Scale
 from chainrule.sweeps.sweeping import EngineChoice, How, sweep_grid, usual_axis
 from chainrule.tasks import Task, load_task, task_toml
 from chainrule.training import existing_or_error
@@ -51,6 +52,7 @@ class Request:
     resume: Path | None = None
     json: bool = False
     quiet: bool = False
+    scale: Scale = "local"
 
 
 def run_sweeping(source: str | None, changes: Mapping[str, str], request: Request) -> int:
@@ -81,7 +83,7 @@ def run_sweeping(source: str | None, changes: Mapping[str, str], request: Reques
     # What a user's module prints must not stand before the JSON.
     with redirect_stdout(stderr if request.json else stdout):
         try:
-            found = sweep_grid(task, points, replace(how, progress=progress))
+            found = sweep_grid(task, points, replace(how, progress=progress, scale=request.scale))
         finally:
             progress.close()
     files = _write(found, request.output if folder is None else None, folder)
@@ -198,7 +200,7 @@ def _resumed(source: str | None, changes: Mapping[str, str], request: Request) -
         raise TaskError(
             what="--resume takes the task and everything else from the sweep's folder.",
             found=", ".join(given),
-            expected="nothing but --json and --quiet beside --resume",
+            expected="nothing but --scale, --json and --quiet beside --resume",
         )
     try:
         plan = json.loads((folder / _PLAN).read_bytes())

@@ -25,6 +25,7 @@ from typing import Any
 
 import ray
 import torch
+from ray import cloudpickle
 from ray.exceptions import RayError, RayTaskError
 
 from chainrule import __version__
@@ -40,9 +41,12 @@ from chainrule.sweeps.tiles import Part, Tile, Work, compute_tile
 from chainrule.training.devices import placement
 from chainrule.training.threads import threads_for
 
+_STARTED_HERE = "chainrule"
+"""The namespace of a cluster that was started for a sweep, by which later sweeps in it know that."""
 _RETRIES = 5
 """How often Ray computes a tile again whose worker or machine was lost."""
 _AHEAD = 2  # tiles under way or waiting, for each that can be computed at once
+_PATIENCE = 10.0  # seconds for an answer from RAY_ADDRESS
 _GROUPS_KEPT = 4  # that a worker keeps ready
 
 
@@ -57,21 +61,31 @@ def connected() -> Iterator["Cluster"]:
         ClusterError: the cluster cannot be reached, has another version of Ray or Python, or no processor.
     """
     if ray.is_initialized():
-        yield _checked(Cluster(is_own=False))
+        yield _checked(Cluster())
         return
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    before = signal.getsignal(signal.SIGTERM) if in_main_thread else None
     try:
-        is_own = _begin(os.environ.get("RAY_ADDRESS", ""))
-        yield _checked(Cluster(is_own))
+        with _signals_kept():
+            _begin(os.environ.get("RAY_ADDRESS", ""))
+        yield _checked(Cluster())
     finally:
         ray.shutdown()
-        if in_main_thread:  # Ray has put its own there
-            signal.signal(signal.SIGTERM, before)
 
 
-def _begin(address: str) -> bool:
-    """Connect, and return whether Ray was started for it."""
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Put back what SIGTERM does: Ray lets it end the process, and a sweep keeps what is done."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _begin(address: str) -> None:
+    """Connect to the cluster at an address, or to one that runs here, or to one that is started for it."""
     if address.startswith("ray://"):
         raise ClusterError(
             what="A sweep does not go through the Ray client.",
@@ -80,26 +94,42 @@ def _begin(address: str) -> bool:
             expected="HOST:PORT of a cluster that this machine belongs to",
             next_step="Run chainrule on a machine of the cluster, by `ray job submit` for example.",
         )
+    _check_answers(address)
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
         if address != "local":
             ray.init(address="auto", **options)
-            return False
+            return
     except ConnectionError as error:
-        if address:
-            raise ClusterError(
-                what="There is no Ray cluster at that address.",
-                where="RAY_ADDRESS",
-                found=address,
-                cause=_first_line(error),
-                next_step="Unset RAY_ADDRESS to use a cluster that runs here, or this machine alone.",
-            ) from error
+        if address not in ("", "auto"):
+            raise _unreachable(address, error) from error
     except (RuntimeError, ValueError) as error:  # Ray's words for other versions and for malformed addresses
         raise ClusterError(
-            what="The Ray cluster cannot be used from here.", where=address, cause=str(error).strip()
+            what="The Ray cluster cannot be used from here.", found=address, cause=str(error).strip()
         ) from error
-    ray.init(address="local", include_dashboard=False, **options)
-    return True
+    ray.init(address="local", include_dashboard=False, namespace=_STARTED_HERE, **options)
+
+
+def _check_answers(address: str) -> None:
+    """Refuse an address HOST:PORT where nothing answers: Ray itself tries for minutes."""
+    host, colon, port = address.rpartition(":")
+    if not (colon and port.isdigit()):
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=_PATIENCE).close()
+    except OSError as error:
+        raise _unreachable(address, error) from error
+
+
+def _unreachable(address: str, error: OSError) -> ClusterError:
+    return ClusterError(
+        what="There is no Ray cluster at that address.",
+        where="RAY_ADDRESS",
+        found=address,
+        expected="HOST:PORT of a running cluster, as `ray start --head` prints it",
+        cause=_first_line(error),
+        next_step="Unset RAY_ADDRESS to use a cluster that runs here, or else this machine alone.",
+    )
 
 
 def _checked(cluster: "Cluster") -> "Cluster":
@@ -119,19 +149,13 @@ def _first_line(error: BaseException) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A Ray cluster that this process is connected to.
-
-    Attributes:
-        is_own: whether it was started for this sweep.
-    """
-
-    is_own: bool
+    """The Ray cluster that this process is connected to."""
 
     @property
     def about(self) -> str:
         """What it is, as a sentence."""
         processors = _counted(int(sum(each.get("CPU", 0) for each in _machines())), "CPU")
-        if self.is_own:
+        if ray.get_runtime_context().namespace == _STARTED_HERE:
             return f"Ray was started on this machine, with {processors}."
         return f"On a Ray cluster of {_counted(len(_machines()), 'machine')} with {processors}."
 
@@ -206,7 +230,7 @@ def _finished(under_way: dict[ray.ObjectRef[Part], Tile]) -> Iterator[tuple[Tile
 
 def _part(reference: ray.ObjectRef[Part]) -> Part:
     try:
-        return ray.get(reference)
+        part = ray.get(reference)
     except RayTaskError as error:
         cause = error.cause
         if isinstance(cause, ChainruleError):
@@ -224,6 +248,8 @@ def _part(reference: ray.ObjectRef[Part]) -> Part:
             cause=_first_line(error),
             next_step="Too little memory is the usual cause. What is done is kept where the sweep has a folder.",
         ) from error
+    # The arrays lie in Ray's store, where nothing may write and room is wanted for the next ones.
+    return replace(part, arrays={name: values.copy() for name, values in part.arrays.items()})
 
 
 # What travels to the workers, and what they do with it
@@ -238,7 +264,8 @@ class Order:
         versions: of the libraries that decide the numbers, in the process that ordered it.
         device: "cpu" or "cuda", of that process.
         threads: how many that process lets torch compute with.
-        group: refers to `Ordered` in the object store; in a list, so that only a worker that needs it fetches it.
+        group: refers to `Ordered` in the object store: in a list, so that only a worker that needs it fetches it, and
+            as bytes, because Ray lets nobody write into arrays that lie there.
     """
 
     name: str
@@ -269,8 +296,9 @@ class _Ready:
 def _order(number: int, work: Work) -> Order:
     group = work.groups[number]
     ordered = Ordered(group, pack(group.task), work.steps, work.want)
+    contents = cloudpickle.dumps(ordered)  # type: ignore[no-untyped-call]  # of Ray
     device = work.problems[number].place.device.type
-    return Order(uuid.uuid4().hex, _versions(), device, torch.get_num_threads(), [ray.put(ordered)])
+    return Order(uuid.uuid4().hex, _versions(), device, torch.get_num_threads(), [ray.put(contents)])
 
 
 def _versions() -> dict[str, str]:
@@ -308,7 +336,7 @@ def compute_remotely(order: Order, tile: Tile, processors: int) -> Part:
 @lru_cache(maxsize=_GROUPS_KEPT)
 def _ready(order: Order, engine: EngineName) -> _Ready:
     """Return what a worker computes the tiles of a group with; it is made once in a process."""
-    ordered: Ordered = ray.get(order.group[0])
+    ordered: Ordered = cloudpickle.loads(ray.get(order.group[0]))
     folder = Path(tempfile.mkdtemp(dir=_own_folder().name))
     group = replace(ordered.group, task=unpack(ordered.luggage, folder))
     with placement(group.task.run.device, group.task.run.precision) as place:

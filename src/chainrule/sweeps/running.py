@@ -89,7 +89,6 @@ def run_points(
     if folder is not None:
         job.folder = PartFolder(folder, digests_of(groups, problems[0].steps, want, engine))
         job.folder.begin()
-    # Ray takes SIGTERM for itself when it begins, so it begins first.
     with computing_at(scale) as computer, _interruptible():
         job.run(computer)
     return job.outcome()

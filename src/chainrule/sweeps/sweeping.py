@@ -16,7 +16,7 @@ from chainrule.sweeps.outcome import Outcome, Progress, Want
 from chainrule.sweeps.phases import Company, Evidence, Verdict, judge, measure_curve
 from chainrule.sweeps.points import Grid, grid
 from chainrule.sweeps.pull import PASSES_AT_MOST, least_pulls
-from chainrule.sweeps.running import run_points
+from chainrule.sweeps.running import Scale, computing_at, run_points
 from chainrule.sweeps.sweep_result import Sweep
 from chainrule.tasks import Task, load_task
 
@@ -41,6 +41,7 @@ class How:
         folder: where finished parts are kept, so that the same sweep goes on after an interruption.
         progress: is told how it goes.
         narrows: train a few more values between the two sides of a border.
+        scale: "local" computes in this process, "ray" on a Ray cluster.
     """
 
     steps: int | None = None
@@ -48,6 +49,7 @@ class How:
     folder: Path | None = None
     progress: Progress | None = None
     narrows: bool = True
+    scale: Scale = "local"
 
 
 def sweep(
@@ -59,6 +61,7 @@ def sweep(
     folder: Path | None = None,
     progress: Progress | None = None,
     narrows: bool = True,
+    scale: Scale = "local",
 ) -> Sweep:
     """Train a task once for every combination of values of some hyperparameters, and judge each run.
 
@@ -72,6 +75,7 @@ def sweep(
         progress: is told how it goes.
         narrows: train a few more values between the largest that trains and the smallest that does not: no more than
             the sweep itself has.
+        scale: "ray" computes the runs on a Ray cluster; see docs/cluster.md.
 
     Raises:
         ChainruleError: the task, a hyperparameter or a value cannot be used.
@@ -84,7 +88,7 @@ def sweep(
         2.0
     """
     read = load_task(task)
-    how = How(steps, engine, folder, progress, narrows)
+    how = How(steps, engine, folder, progress, narrows, scale)
     return sweep_grid(read, grid(*_axes(read, axes)), how)
 
 
@@ -105,12 +109,24 @@ def usual_axis(task: Task) -> Axis:
 
 def sweep_grid(task: Task, points: Grid, how: How) -> Sweep:
     """Train every point of a grid and judge each run; see `sweep`."""
+    with computing_at(how.scale):  # one cluster for the grid and for the values that are tried at its borders
+        return _sweep_grid(task, points, how)
+
+
+def _sweep_grid(task: Task, points: Grid, how: How) -> Sweep:
     keys = [canonical_key(axis.key, task) for axis in points.axes]
     is_same_problem = not any(key.partition(".")[0] in _OTHER_PROBLEM and key != "data.batch_size" for key in keys)
     changes_shapes = any(key.partition(".")[0] in ("model", "data") for key in keys)
     want = Want(losses=True, gradients=True, parameters=not changes_shapes)
     outcome = run_points(
-        task, points, steps=how.steps, want=want, engine=how.engine, folder=_part(how, "runs"), progress=how.progress
+        task,
+        points,
+        steps=how.steps,
+        want=want,
+        engine=how.engine,
+        folder=_part(how, "runs"),
+        progress=how.progress,
+        scale=how.scale,
     )
     judging = _Judging(task, how, want, is_same_problem)
     verdicts = judging.verdicts(points, outcome)
@@ -195,6 +211,7 @@ class _Judging:
             want=self.want,
             engine=self.how.engine,
             folder=_part(self.how, f"border-{self.rounds}"),
+            scale=self.how.scale,
         )
         extra.append(outcome)
         return self.verdicts(points, outcome)

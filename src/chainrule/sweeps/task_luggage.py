@@ -1,4 +1,4 @@
-"""The files that a task names, packed for another machine: its data, and the user's code with the files beside it.
+"""The files that a task names, packed for another machine: its data, and the user's code with what lies beside it.
 
 A task holds absolute paths; on another machine they lead nowhere. So the contents travel, and the task that is unpacked
 there names its own copies. What the user's code opens by itself does not travel.
@@ -17,6 +17,7 @@ from chainrule.tasks import Task
 
 _PACKAGE_FOLDERS = {"site-packages", "dist-packages"}
 _OWN = "chainrule"
+_TABLES = ("data", "model", "schedule")
 _DATA = "data"
 _MODULES = "modules"
 """The folder of packages and modules that a task names without a path; it is where Python looks for them."""
@@ -45,10 +46,9 @@ def pack(task: Task) -> Luggage:
     """
     files: dict[str, bytes] = {}
     places: dict[str, str] = {}
-    source = task.data.source
-    if source is not None and Path(source).is_file():
-        places[source] = f"{_DATA}/{Path(source).name}"
-        files[places[source]] = Path(source).read_bytes()
+    for name in _files(task):
+        places[name] = f"{_DATA}{len(places)}/{Path(name).name}"
+        files[places[name]] = Path(name).read_bytes()
     for reference in _references(task):
         name = reference.rpartition(":")[0]
         if name.endswith(".py"):
@@ -82,18 +82,31 @@ def unpack(luggage: Luggage, folder: Path) -> Task:
         return f"{own(file)}:{name}"
 
     task = luggage.task
-    changed: dict[str, Any] = {"model": _with_code(task.model, own_code)}
-    if task.data.source is not None:
-        changed["data"] = task.data.model_copy(update={"source": own(task.data.source)})
-    if task.schedule is not None:
-        changed["schedule"] = _with_code(task.schedule, own_code)
+    changed = {name: _replaced(getattr(task, name), own, own_code) for name in _TABLES}
     return task.model_copy(update=changed)
 
 
-def _with_code(table: Any, replace: Callable[[str], str]) -> Any:
-    """Return a table of a task with every "file.py:Name" in it replaced."""
-    values = {**{name: getattr(table, name) for name in type(table).model_fields}, **(table.model_extra or {})}
-    return table.model_copy(update={name: with_code_replaced(value, replace) for name, value in values.items()})
+def _values(table: Any) -> dict[str, Any]:
+    """Return what a table of a task holds, by key; nothing for a table that the task does not have."""
+    if table is None:
+        return {}
+    return {**{name: getattr(table, name) for name in type(table).model_fields}, **(table.model_extra or {})}
+
+
+def _replaced(table: Any, file: Callable[[str], str], code: Callable[[str], str]) -> Any:
+    """Return a table of a task with every path of a file and every "file.py:Name" in it replaced."""
+    if table is None:
+        return None
+    changed = {name: with_code_replaced(value, code) for name, value in _values(table).items()}
+    changed |= {name: file(value) for name, value in changed.items() if isinstance(value, str)}
+    return table.model_copy(update=changed)
+
+
+def _files(task: Task) -> list[str]:
+    """Return the files that a task names: of its data, its initial weights, or whatever else is a path there."""
+    values = [value for name in _TABLES for value in _values(getattr(task, name)).values()]
+    named = [value for value in values if isinstance(value, str) and Path(value).is_absolute()]
+    return sorted({value for value in named if Path(value).is_file()})
 
 
 def _references(task: Task) -> list[str]:
@@ -104,9 +117,9 @@ def _references(task: Task) -> list[str]:
         found.append(reference)
         return reference
 
-    for table in (task.model, task.schedule):
-        if table is not None:
-            _with_code(table, note)
+    for name in _TABLES:
+        for value in _values(getattr(task, name)).values():
+            with_code_replaced(value, note)
     return found
 
 
