@@ -1,5 +1,6 @@
 """What is probed: any model, loss, batches and optimizer, and the training that is planned for them."""
 
+import inspect
 import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -171,6 +172,22 @@ class Subject:
         if self.loss_fn is None:
             raise not_one_tensor(prediction)
         return self.loss_fn(prediction, targets)
+
+
+def describe_optimizer(optimizer: torch.optim.Optimizer) -> str:
+    """Name an optimizer, and the settings beside its rate that are not torch's own: "SGD, momentum 0.9"."""
+    group = optimizer.param_groups[0]
+    usual = inspect.signature(type(optimizer).__init__).parameters
+    words = [type(optimizer).__name__]
+    for name in ("momentum", "dampening", "nesterov", "betas", "alpha", "weight_decay"):
+        value = group.get(name)
+        if value is not None and name in usual and value != usual[name].default:
+            words.append(name if value is True else f"{name} {_text(value)}")
+    return ", ".join(words)
+
+
+def _text(value: Any) -> str:
+    return f"({', '.join(_text(one) for one in value)})" if isinstance(value, list | tuple) else f"{value:g}"
 
 
 def pair_of(batch: Any) -> tuple[Any, Any]:
