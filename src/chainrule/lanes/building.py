@@ -51,7 +51,8 @@ def build_graph(traced: fx.GraphModule, inputs: StepInputs, *, has_batches: bool
             node.source, node.number = sources.pop(0)
             is_own = node.source is Source.SAMPLES and own_order
             node.is_lane = node.source in (Source.STATE, Source.SETTING) or is_own
-            node.changes = node.source is Source.STEP or (node.source is Source.SAMPLES and has_batches)
+            node.changes = node.source in (Source.STEP, Source.MOVE)
+            node.changes |= node.source is Source.SAMPLES and has_batches
             if node.source is Source.SAMPLES:
                 node.batch = Batch(0)  # the first dimension of every tensor of samples
         elif node.op in RANDOM:
@@ -139,6 +140,7 @@ def _sources(inputs: StepInputs) -> list[tuple[Source, int]]:
         (Source.STATE, len(inputs.states)),
         (Source.SETTING, len(inputs.settings)),
         (Source.STEP, 1),
+        (Source.MOVE, len(inputs.moves)),
         (Source.SAMPLES, len(inputs.samples)),
         (Source.CONSTANT, len(inputs.constants)),
     )

@@ -26,9 +26,11 @@ def runs_to_check(description: StepDescription, states: dict[str, torch.Tensor])
     if description.batch_size is not None:
         shape = (RUNS, STEPS, description.batch_size) if description.order == "own" else (STEPS, description.batch_size)
         order = np.random.default_rng(0).integers(0, description.sample_count, shape)
+    moves = np.stack([np.linspace(0.9, 0.6, STEPS), np.full(STEPS, 1e-3)], axis=-1)
     return Runs(
         RUNS,
         settings=settings,
+        schedules=dict.fromkeys(description.schedules, moves),
         scale=dict.fromkeys(names, factors),
         order=order,
         seeds=np.arange(RUNS),
@@ -66,9 +68,8 @@ def _plain(description: StepDescription, runs: Runs, run: int) -> PlainRun:
     initial = {name: states[name].detach().double() * float(factor[run]) for name, factor in runs.scale.items()}
     order = runs.order[run] if runs.order is not None and runs.order.ndim == 3 else runs.order
     settings = {name: float(values[run]) for name, values in runs.settings.items()}
-    return train_plainly(
-        description, settings, initial, STEPS, order, int(runs.seeds[run]) if runs.seeds is not None else 0
-    )
+    seed = int(runs.seeds[run]) if runs.seeds is not None else 0
+    return train_plainly(description, settings, initial, STEPS, order, seed, runs.schedules)
 
 
 def _compare(what: str, found: Any, expected: NDArray[Any], tolerance: float) -> None:

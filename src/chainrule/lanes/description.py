@@ -34,7 +34,20 @@ class Varying:
     nominal: float | int
 
 
-Setting: TypeAlias = float | int | bool | Varying
+@dataclass(frozen=True, slots=True)
+class Scheduled:
+    """A setting that moves from step to step, in the same way in every run: base · factor + offset.
+
+    Attributes:
+        name: under which `Runs.schedules` has the factor and the offset of each step.
+        base: what is moved: the same in every run, or different from run to run.
+    """
+
+    name: str
+    base: float | int | Varying = 1.0
+
+
+Setting: TypeAlias = float | int | bool | Varying | Scheduled
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +98,16 @@ class StepDescription:
         found = {item.name: item for item in self.objective_settings}
         for group in self.groups:
             for setting in group.settings.values():
-                if isinstance(setting, Varying):
-                    found.setdefault(setting.name, setting)
+                item = setting.base if isinstance(setting, Scheduled) else setting
+                if isinstance(item, Varying):
+                    found.setdefault(item.name, item)
         return tuple(found.values())
+
+    @property
+    def schedules(self) -> tuple[str, ...]:
+        """The name of every schedule, once each, in the order of the kernel's inputs."""
+        settings = [setting for group in self.groups for setting in group.settings.values()]
+        return tuple(dict.fromkeys(setting.name for setting in settings if isinstance(setting, Scheduled)))
 
     @property
     def sample_count(self) -> int:

@@ -35,6 +35,7 @@ class Source(Enum):
     STATE = "state"  # what a step changes: parameters, buffers, what the optimizer remembers
     SETTING = "setting"  # a hyperparameter, one number for each run
     STEP = "step"  # the number of the step, from 1
+    MOVE = "move"  # factor or offset of a schedule in this step
     SAMPLES = "samples"  # data of the samples of this step
     CONSTANT = "constant"  # data that is the same in every step
 

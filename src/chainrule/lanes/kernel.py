@@ -22,7 +22,7 @@ from chainrule.native import compile_function, vector_registers
 _LONG = 8000  # lines of code, from which on LLVM's passes take seconds and gain little
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)  # the nodes of its graph name one another
 class Kernel:
     """A training that is compiled for this processor.
 
@@ -60,8 +60,15 @@ class Kernel:
         function = compile_function(
             self.code.text, NAME, ARGUMENTS, passes=self.code.text.count("\n") <= _LONG, loops=False
         )
-        shared = SharedData(self.description, self.inputs, self.traced, self.plan, runs.order)
+        shared = SharedData(self.description, self.inputs, self.traced, self.plan, runs.order, runs.schedules)
         return run_blocks(Job(function, self, shared, runs, steps, progress), threads)
+
+    def __repr__(self) -> str:
+        kind = type(self.description.network).__name__
+        return (
+            f"Kernel({kind}, {self.description.optimizer}, {self.description.precision}, "
+            f"{self.lanes} runs a block, about {self.code.work:,} vector operations a step)"
+        )
 
 
 def compile_runs(description: StepDescription, *, measure: Measure | None = None, shape: Shape | None = None) -> Kernel:

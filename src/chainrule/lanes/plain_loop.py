@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from chainrule.lanes.description import Group, StepDescription, Varying, followed_and_recorded
+from chainrule.lanes.description import Group, Scheduled, Setting, StepDescription, Varying, followed_and_recorded
 from chainrule.lanes.drawn_numbers import DrawnNumbers
 from chainrule.lanes.tracing import rule_of, settings_of
 
@@ -32,6 +32,7 @@ def train_plainly(
     steps: int,
     order: Numbers | None = None,
     seed: int = 0,
+    schedules: Mapping[str, Numbers] | None = None,
 ) -> PlainRun:
     """Train one run in float64.
 
@@ -42,13 +43,18 @@ def train_plainly(
         steps: how many.
         order: [step, sample]: which samples a step takes.
         seed: of the random numbers, which are those of the kernel.
+        schedules: schedule → [step, 2], its factor and its offset.
     """
     network = copy.deepcopy(description.network).to(torch.float64)
     states = {**dict(network.named_parameters()), **dict(network.named_buffers())}
     with torch.no_grad():
         for name, value in initial.items():
             states[name].copy_(value)
-    groups = [_group(description, group, states, settings) for group in description.groups]
+    moves = schedules or {}
+    groups = [
+        {"params": [states[name] for name in group.parameters], **_settings(description, group, settings, moves, 0)}
+        for group in description.groups
+    ]
     optimizer = getattr(torch.optim, description.optimizer)(groups, lr=0.0)
     samples = {name: _as_double(value) for name, value in description.samples.items()}
     constants = {name: _as_double(value) for name, value in description.constants.items()}
@@ -56,6 +62,8 @@ def train_plainly(
     losses = []
     for step in range(steps):
         data = samples if order is None else {n: v[torch.from_numpy(order[step])] for n, v in samples.items()}
+        for own, group in zip(optimizer.param_groups, description.groups, strict=True):
+            own.update(_settings(description, group, settings, moves, step))
         optimizer.zero_grad()
         with DrawnNumbers(seed, step, description.precision):
             found = description.objective(network, {**data, **constants}, read)
@@ -79,17 +87,25 @@ def look_at_all(description: StepDescription) -> None:
             description.objective(network, {**data, **constants}, read)
 
 
-def _group(
-    description: StepDescription, group: Group, states: Mapping[str, Tensor], settings: Mapping[str, float]
+def _settings(
+    description: StepDescription, group: Group, settings: Mapping[str, float], moves: Mapping[str, Numbers], step: int
 ) -> dict[str, Any]:
-    """Return a parameter group as torch.optim takes it."""
+    """Return the settings of a group in a step, as torch.optim takes them."""
     own: dict[str, Any] = {
-        name: settings[value.name] if isinstance(value, Varying) else value
-        for name, value in settings_of(description, group).items()
+        name: _number(value, settings, moves, step) for name, value in settings_of(description, group).items()
     }
     for pair, parts in rule_of(description).pairs.items():
         own[pair] = tuple(own.pop(part) for part in parts)
-    return {"params": [states[name] for name in group.parameters], **own}
+    return own
+
+
+def _number(
+    setting: Setting, settings: Mapping[str, float], moves: Mapping[str, Numbers], step: int
+) -> float | int | bool:
+    if isinstance(setting, Scheduled):
+        factor, offset = (float(number) for number in moves[setting.name][step])
+        return factor * _number(setting.base, settings, moves, step) + offset
+    return settings[setting.name] if isinstance(setting, Varying) else setting
 
 
 def _as_double(value: Tensor) -> Tensor:

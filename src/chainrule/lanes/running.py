@@ -36,6 +36,7 @@ class Runs:
         order: which samples a step takes: [step, sample], the same for all runs, or [run, step, sample].
         keeps_losses: return the loss of every step.
         keeps_states: return the states after the last step.
+        schedules: schedule → [step, 2]: the factor and the offset of each step, the same for all runs.
         stops_early: stop a block of runs when every loss of them will be NaN from now on. Losses and measure are the
             same; states would not be, so it is not done when they are kept.
     """
@@ -50,6 +51,7 @@ class Runs:
     keeps_losses: bool = True
     keeps_states: bool = False
     stops_early: bool = True
+    schedules: Mapping[str, Numbers] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +157,7 @@ class Job:
                 raise UnknownNameError.unknown_name("varying hyperparameter", name, wanted)
             _check_shape(name, np.shape(given), (self.runs.count,))
         self._check_order()
+        self._check_schedules()
         if self.runs.seeds is not None:
             _check_shape("seeds", np.shape(self.runs.seeds), (self.runs.count,))
         for name in wanted - set(self.runs.settings):
@@ -162,6 +165,19 @@ class Job:
                 what=f"The hyperparameter '{name}' varies, but the runs say nothing of it.",
                 expected=f"{self.runs.count} numbers, one for each run",
             )
+
+    def _check_schedules(self) -> None:
+        wanted = self.kernel.description.schedules
+        for name, given in self.runs.schedules.items():
+            if name not in wanted:
+                raise UnknownNameError.unknown_name("schedule", name, wanted)
+            _check_shape(name, np.shape(given), (self.steps, 2))
+        for name in wanted:
+            if name not in self.runs.schedules:
+                raise UnknownNameError(
+                    what=f"The schedule '{name}' moves a setting, but the runs say nothing of it.",
+                    expected=f"an array of shape [{self.steps}, 2], with a factor and an offset for each step",
+                )
 
     def _check_order(self) -> None:
         """Refuse an order that does not say which samples each step of each run takes."""

@@ -3,6 +3,7 @@
 import ctypes
 import threading
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,6 +41,7 @@ class SharedData:
         traced: it.
         plan: which shared tensors the kernel reads.
         order: [step, sample of the step]: which sample; None without minibatches, or when each run has its own.
+        schedules: schedule → [step, 2], its factor and its offset.
     """
 
     description: StepDescription
@@ -47,6 +49,7 @@ class SharedData:
     traced: fx.GraphModule
     plan: Plan
     order: NDArray[np.int64] | None
+    schedules: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     _known: dict[tuple[int, int], Steps] = field(default_factory=dict)
     _fixed: dict[Node, Tensor] = field(default_factory=dict)
     _is_batched: bool = True
@@ -121,6 +124,11 @@ class SharedData:
                 continue
             if node.source is Source.STEP and step is not None:
                 found[node] = torch.tensor(step + 1, dtype=torch.float64)
+            elif node.source is Source.MOVE and step is not None:
+                table = self.schedules[self.description.schedules[node.number // 2]]
+                found[node] = torch.tensor(
+                    float(table[min(step, len(table) - 1), node.number % 2]), dtype=torch.float64
+                )
             elif node.source is Source.CONSTANT:
                 found[node] = constants[node.number]
             elif node.source is Source.SAMPLES:

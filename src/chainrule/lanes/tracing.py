@@ -19,7 +19,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from chainrule.errors import UnknownNameError
 from chainrule.lanes.decompositions import decomposition_table
-from chainrule.lanes.description import Group, StepDescription, Varying, followed_and_recorded
+from chainrule.lanes.description import Group, Scheduled, Setting, StepDescription, Varying, followed_and_recorded
 from chainrule.lanes.unsupported import Unsupported
 from chainrule.lanes.update_rules import UPDATE_RULES, Number, Slots, UpdateRule
 
@@ -34,6 +34,7 @@ class StepInputs:
         states: parameters, then buffers, then what the optimizer remembers ("parameter.slot").
         settings: the hyperparameters that vary, at their nominal values.
         step: its number, from 1.
+        moves: factor and offset of every schedule, by "schedule.factor" and "schedule.offset".
         samples: the data of the first samples.
         constants: data that is the same in every step.
         parameters: the names of the network's parameters.
@@ -44,6 +45,7 @@ class StepInputs:
     states: dict[str, Tensor]
     settings: dict[str, Tensor]
     step: Tensor
+    moves: dict[str, Tensor]
     samples: dict[str, Tensor]
     constants: dict[str, Tensor]
     parameters: tuple[str, ...]
@@ -53,7 +55,7 @@ class StepInputs:
     @property
     def flat(self) -> list[Tensor]:
         """Every input once, each with memory of its own."""
-        groups = (self.states, self.settings, {"step": self.step}, self.samples, self.constants)
+        groups = (self.states, self.settings, {"step": self.step}, self.moves, self.samples, self.constants)
         return [tensor.detach().clone() for group in groups for tensor in group.values()]
 
 
@@ -69,7 +71,7 @@ class _Step(nn.Module):
         return followed_and_recorded(self.objective(self.network, data, settings))
 
 
-def settings_of(description: StepDescription, group: Group) -> dict[str, float | int | bool | Varying]:
+def settings_of(description: StepDescription, group: Group) -> dict[str, Setting]:
     """Return the settings of a group, with the optimizer's defaults for what it does not say.
 
     Raises:
@@ -102,7 +104,7 @@ def inputs_of(description: StepDescription) -> StepInputs:
     states = {**parameters, **buffers}
     rule = rule_of(description)
     for group in description.groups:
-        settings = _numbers(settings_of(description, group), _nominal(description))
+        settings = _numbers(settings_of(description, group), {**_nominal(description), **_moves(description)})
         for name in group.parameters:
             if name not in parameters:
                 raise UnknownNameError.unknown_name("parameter", name, parameters)
@@ -113,6 +115,7 @@ def inputs_of(description: StepDescription) -> StepInputs:
         states=states,
         settings=_nominal(description),
         step=torch.ones((), dtype=_DTYPE),
+        moves=_moves(description),
         samples={name: _as_double(value[rows]) for name, value in description.samples.items()},
         constants={name: _as_double(value) for name, value in description.constants.items()},
         parameters=tuple(parameters),
@@ -129,14 +132,16 @@ def trace_step(description: StepDescription) -> tuple[fx.GraphModule, StepInputs
     """
     inputs = inputs_of(description)
     step = _Step(description)
-    names = [tuple(group) for group in (inputs.states, inputs.settings, inputs.samples, inputs.constants)]
+    groups = (inputs.states, inputs.settings, inputs.moves, inputs.samples, inputs.constants)
+    names = [tuple(group) for group in groups]
 
     def flat(*tensors: Tensor) -> list[Tensor]:
         rest = list(tensors)
         states = {name: rest.pop(0) for name in names[0]}
         settings = {name: rest.pop(0) for name in names[1]}
         number = rest.pop(0)
-        data = {name: rest.pop(0) for name in (*names[2], *names[3])}
+        settings |= {name: rest.pop(0) for name in names[2]}
+        data = {name: rest.pop(0) for name in (*names[3], *names[4])}
         new, loss = _one_step(description, step, inputs, states, settings, number, data)
         return [*(new[name] for name in names[0]), loss]
 
@@ -192,8 +197,23 @@ def _nominal(description: StepDescription) -> dict[str, Tensor]:
     return {item.name: torch.tensor(item.nominal, dtype=_DTYPE) for item in description.varying}
 
 
-def _numbers(settings: Mapping[str, float | int | bool | Varying], values: Mapping[str, Tensor]) -> dict[str, Number]:
-    return {name: values[value.name] if isinstance(value, Varying) else value for name, value in settings.items()}
+def _moves(description: StepDescription) -> dict[str, Tensor]:
+    found = {}
+    for name in description.schedules:
+        found[f"{name}.factor"] = torch.ones((), dtype=_DTYPE)
+        found[f"{name}.offset"] = torch.zeros((), dtype=_DTYPE)
+    return found
+
+
+def _numbers(settings: Mapping[str, Setting], values: Mapping[str, Tensor]) -> dict[str, Number]:
+    return {name: _number(value, values) for name, value in settings.items()}
+
+
+def _number(setting: Setting, values: Mapping[str, Tensor]) -> Number:
+    if isinstance(setting, Scheduled):
+        base = _number(setting.base, values)
+        return values[f"{setting.name}.factor"] * base + values[f"{setting.name}.offset"]
+    return values[setting.name] if isinstance(setting, Varying) else setting
 
 
 def _as_double(value: Tensor) -> Tensor:
