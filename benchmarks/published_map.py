@@ -21,7 +21,7 @@ The phase is the author's: converged when the mean of the last 20 losses is belo
 where a loss is not finite, but multiplies by zero there, so that the measure of such a run is NaN. It counts as
 diverged, and the measure is compared with what his formula gives with 1e6 in place.
 
---scan runs the author's training step inside jax.lax.scan, 64 pixels at a time, which is faster; it first shows by how
+--scan runs the author's training step inside jax.lax.scan, 16 pixels at a time, which is faster; it first shows by how
 much the measures then differ from those of his own loop, on a map of 16 × 16. --freeze writes the numbers of the
 author's code to a .npz file.
 """
@@ -67,7 +67,7 @@ USUAL = {
 CELLS = ("def net(theta, X)", "def convergence_measure(v, max_val", "def gen_img(")
 WINDOW = (-3, 6, -3, 6)
 CAP, LATE = 1e6, 20
-PIXELS_OF_A_SCAN = 64
+PIXELS_OF_A_SCAN = 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)

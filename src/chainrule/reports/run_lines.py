@@ -8,6 +8,7 @@ from chainrule.data.wording import count_of
 from chainrule.documents import Block, Callout, Column, Document, Prose, Table
 from chainrule.tasks import Component, Task
 from chainrule.training import Run, State
+from chainrule.training.batches import Batches
 
 NEXT = "Next, data of your own: chainrule examples --write iris my-task.toml"
 
@@ -50,12 +51,20 @@ def opening_rows(state: State) -> list[tuple[str, str]]:
         rows.append(("schedule", state.schedule.describe()))
     if state.penalties is not None:
         rows += [("penalty", sentence) for sentence in state.penalties.describe()]
-    batch = state.batches.size
-    size = "all samples" if batch >= len(state.batches.inputs) else count_of(batch, "sample")
     updates = count_of(state.batches.per_epoch, "update")
-    rows += [("batch", f"{size}, {updates} an epoch"), ("device", state.place.describe())]
+    rows += [("batch", f"{_batch(state.batches)}, {updates} an epoch"), ("device", state.place.describe())]
+    if task.run.recorded_loss == "training":
+        rows.append(("recorded", "the loss of the whole training part, in evaluation mode; gradients are the batch's"))
     rows.append(("seed", f"{task.seed}, for the split, the initial weights and the order of the samples"))
     return rows
+
+
+def _batch(batches: Batches) -> str:
+    if batches.given is not None:
+        return f"{count_of(batches.size, 'sample')}, as data.order says"
+    if batches.with_replacement:
+        return f"{count_of(batches.size, 'sample')} drawn with replacement"
+    return "all samples" if batches.size >= batches.samples else count_of(batches.size, "sample")
 
 
 def _data_name(state: State) -> str:

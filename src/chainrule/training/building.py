@@ -15,6 +15,7 @@ from chainrule.components import (
     targets_for,
 )
 from chainrule.data import Dataset, Part, read_order
+from chainrule.data.wording import count_of
 from chainrule.errors import TaskError
 from chainrule.penalties import attach_penalties
 from chainrule.shapes import Tensor
@@ -74,7 +75,7 @@ def build_state(task: Task, place: Placement, data: Dataset) -> State:
         raise TaskError(
             what="The order of the samples is shorter than the run.",
             where="data.order",
-            found=f"{len(given)} updates",
+            found=count_of(len(given), "update"),
             expected=f"{state.total_steps}, which the run may take",
             next_step=f"Say stop.steps = {len(given)}.",
         )
