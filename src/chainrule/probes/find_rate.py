@@ -1,0 +1,476 @@
+"""The learning rate of a subject, by short runs that prove it.
+
+Range tests give the scale. Twin runs then measure the path s (see `twins`) along which the loss loses its first fifth;
+it hardly depends on the rate or the order of the batches, so it can be measured well with few updates. Two rates
+follow from it: one that would lose this fifth in a single update, which is about as large as a rate can be, and one
+that needs the whole training for it, which is too small. Good rates lie between, and the suggestion is a constant
+times their geometric mean,
+
+    η = κ · √(s · s/N) = κ · s/√N        N: the sum of what the schedule multiplies the rate by, over all updates
+
+so a training four times as long gets half the rate. Adam and its kin move every weight by about the rate itself, in
+whatever unit the loss is, so rates that serve one network serve many. There the logarithm of the suggestion is the mean
+of this one's and of a usual rate's. κ and the usual rate were chosen on the development problems of
+benchmarks/learning_rates.py. Where plain gradient descent goes over all data of a quadratic loss, the limit 2/λ is
+exact, and the suggestion is 0.95 of it.
+
+Short twins at the suggestion and round it are the proof, and lower it where a run at it is not stable.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import torch
+from torch import nn
+
+from chainrule.findings import Finding
+from chainrule.probes.batch_stream import BatchStream
+from chainrule.probes.budget import GRADIENT, Budget
+from chainrule.probes.found_rate import Certainty, FoundRate, Region, StabilityLimit, TwinRun
+from chainrule.probes.range_test import HIGHEST, LOWEST, Ascent, median_edge, range_test
+from chainrule.probes.restoring import Snapshot
+from chainrule.probes.stability import NoLimit, stability_limit
+from chainrule.probes.subject import Subject, describe_optimizer
+from chainrule.probes.twins import Judge, judge_of, run_twin
+
+LEVEL: Final = 0.8
+"""Of the loss at the start: where the path is measured."""
+KAPPA: Final = 3.5
+_KIN: Final = ("Adam", "AdamW", "NAdam", "RAdam", "Adamax", "RMSprop", "SparseAdam")
+USUAL: Final = dict.fromkeys(_KIN, 10**-2.5)
+"""Rates that serve many networks, of optimizers whose updates do not depend on the unit of the loss."""
+EXACT: Final = 0.95
+"""Of the limit, where it is exact."""
+_RANGE, _MEASURE = 0.3, 0.75  # of the allowed evaluations: spent after the range tests, and after measuring
+_BELOW, _ABOVE = 1000.0, 30.0  # times the first range test's edge: where the repeated ones begin and end
+_FEWEST: Final = 20  # gradient evaluations without which nothing can be said
+_TRIES: Final = 6
+_CALIBRATION: Final = 0.04  # of the allowed evaluations: a run that looks for the path
+_SAFE: Final = 2.0  # the suggestion stays this factor below the edge
+_USELESS: Final = 25.0  # paths s: a training that goes no farther than this is too slow
+_OFF_SCALE: Final = 30.0
+
+
+@dataclass(slots=True)
+class _Search:
+    """What is known so far."""
+
+    subject: Subject
+    snapshot: Snapshot
+    budget: Budget
+    judge: Judge
+    seeds: tuple[int, ...]
+    start: float
+    level: float = 0.0
+    ascents: list[Ascent] = field(default_factory=list)
+    twins: list[TwinRun] = field(default_factory=list)
+    paths: dict[int, float] = field(default_factory=dict)
+    lowest: float = math.inf
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def edge(self) -> float | None:
+        return median_edge(self.ascents)
+
+    def twin(self, rate: float, seed: int, updates: int, level: float = -math.inf) -> float | None:
+        """Run a twin, remember it, and return the path at which it came to the level."""
+        measured = run_twin(
+            self.subject, self.snapshot, self.budget, self.judge,
+            rate=rate, seed=seed, updates=updates, start=self.start, level=level,
+        )  # fmt: skip
+        if measured.run.losses:
+            self.twins.append(measured.run)
+        self.lowest = min(self.lowest, measured.lowest)
+        return measured.path
+
+
+def find_rate(subject: Subject, budget: Budget, seeds: tuple[int, ...] = (0, 1, 2)) -> FoundRate:
+    """Find the learning rate of a subject.
+
+    Use it inside `restored`, which puts everything back at the end.
+
+    Args:
+        subject: what is probed.
+        budget: what it may cost.
+        seeds: of the batches; each measures once, where the budget allows for it.
+
+    Returns:
+        The suggestion with its evidence; or findings that say why there is none.
+    """
+    snapshot = Snapshot(subject)
+    judge = judge_of(subject, seeds[0])
+    snapshot.put_back()
+    search = _Search(subject, snapshot, budget, judge, seeds, start=math.nan)
+    if budget.allowed < _FEWEST:
+        return _refusal(search, _too_short(budget))
+    search.start = judge.look(budget)
+    if not math.isfinite(search.start):
+        return _refusal(search, _not_finite(search))
+    limit = _full_batch_limit(search) if subject.is_full_batch else None
+    if limit is not None and limit.is_exact:
+        return _exact(search, limit)
+    _test_ranges(search)
+    search.level = LEVEL * _reference(search)
+    _measure(search)
+    if not search.paths:
+        return _refusal(search, _nothing_trains(search))
+    return _answer(search, limit)
+
+
+def flow_of(subject: Subject) -> float:
+    """Return N: the sum over the planned updates of what the schedule multiplies the rate by.
+
+    A schedule that looks at the loss, or cannot be built on a single weight, counts as constant.
+    """
+    if subject.schedule is None:
+        return float(subject.updates)
+    weight = nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([weight], lr=1.0)
+    scheduler = subject.schedule.build(optimizer, subject.updates)
+    if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
+        return float(subject.updates)
+    optimizer.step()  # torch wants an update before the first step of a scheduler
+    every = _updates_of_an_epoch(subject) if subject.schedule.per == "epoch" else 1
+    total = 0.0
+    for number in range(subject.updates):
+        total += float(optimizer.param_groups[0]["lr"])
+        if (number + 1) % every == 0:
+            scheduler.step()
+    return total
+
+
+def _updates_of_an_epoch(subject: Subject) -> int:
+    return BatchStream(subject.batches).per_epoch or 1
+
+
+# Range tests and measuring
+
+
+def _test_ranges(search: _Search) -> None:
+    """Run a range test over all rates, and shorter ones of other seeds, as steep, round its edge."""
+    repeats = len(search.seeds) - 1
+    share = math.log(_BELOW * _ABOVE) / math.log(HIGHEST / LOWEST)
+    updates = max(10, int(_RANGE * search.budget.allowed / (1 + share * repeats)))
+    parts = (search.subject, search.snapshot, search.budget)
+    search.ascents.append(range_test(*parts, seed=search.seeds[0], updates=updates))
+    edge = search.ascents[0].curve.edge
+    again = int(updates * share)
+    if edge is None or again < 5:
+        return
+    for seed in search.seeds[1:]:
+        low, high = max(edge / _BELOW, 2 * LOWEST), edge * _ABOVE
+        search.ascents.append(range_test(*parts, seed=seed, updates=again, low=low, high=high))
+
+
+def _reference(search: _Search) -> float:
+    """Return the loss that a fifth is taken of: the start, unless it is off the scale of what training is about.
+
+    Raw inputs can make the first loss hundreds of times what a short run comes to. Getting there is a matter of
+    scale, and says little about the rates that follow. So beyond a ratio of 30 the reference sinks to 3 times the
+    lowest loss that the range test saw, which it reaches at a ratio of 300.
+    """
+    lowest = min(one.lowest for one in search.ascents)
+    if lowest <= 0 or search.start <= _OFF_SCALE * lowest:
+        return search.start
+    ratio = search.start / lowest
+    return lowest * max(3.0, _OFF_SCALE * _OFF_SCALE / ratio)
+
+
+def _measure(search: _Search) -> None:
+    """Measure the path to the level, once for each seed, with runs that take about the same number of updates."""
+    budget = search.budget
+    guess = _calibrated(search)
+    if guess is None:
+        _persist(search)
+        return
+    share = (_MEASURE * budget.allowed - budget.spent) / len(search.seeds)
+    aim = max(5, round(share / 1.5))
+    for seed in search.seeds:
+        if not budget.allows(aim * GRADIENT):
+            break
+        path = search.twin(_capped(search, guess / aim), seed, round(1.5 * aim), search.level)
+        if path is not None:
+            search.paths[seed] = path
+            guess = math.exp(math.fsum(map(math.log, search.paths.values())) / len(search.paths))
+        else:
+            guess *= 1.5
+    if not search.paths:
+        _persist(search)
+
+
+def _calibrated(search: _Search) -> float | None:
+    """Return about the path to the level, by short runs at rising or falling rates; None where none comes to it."""
+    updates = max(6, round(_CALIBRATION * search.budget.allowed))
+    edge = search.edge or search.ascents[0].curve.points[-1].rate
+    guess = edge / 10
+    for _ in range(_TRIES):
+        wanted = guess / updates
+        rate = _capped(search, wanted)
+        path = search.twin(rate, search.seeds[0], round(1.5 * updates), search.level)
+        if path is not None:
+            return path
+        run = search.twins[-1]
+        share = (search.start - run.score) / (search.start - search.level)  # of the way to the level
+        if not run.is_stable:
+            guess = min(guess, rate * updates) / 5
+        elif rate < wanted:
+            return None  # the largest rate there is, and it is too slow
+        else:
+            guess *= min(max(1.5 / max(share, 1e-9), 1.5), 8.0)
+    return None
+
+
+def _persist(search: _Search) -> None:
+    """Spend what is left on one long run, for a loss that stands on a plateau at first."""
+    best = min((run for run in search.twins if run.is_stable), key=lambda run: run.score, default=None)
+    usual = _usual(search.subject)
+    rate = 3 * usual if usual is not None else best.rate if best is not None else 1e-2
+    path = search.twin(_capped(search, rate), search.seeds[0], int(search.budget.left), search.level)
+    if path is not None:
+        search.paths[search.seeds[0]] = path
+
+
+def _usual(subject: Subject) -> float | None:
+    return USUAL.get(type(subject.optimizer).__name__)
+
+
+def _capped(search: _Search, rate: float) -> float:
+    edge = search.edge
+    return rate if edge is None else min(rate, edge / 3)
+
+
+# The answer
+
+
+def _suggestion(search: _Search, path: float) -> float:
+    """Return the rate that follows from a path."""
+    rate = KAPPA * path / math.sqrt(flow_of(search.subject))
+    usual = _usual(search.subject)
+    return rate if usual is None else math.sqrt(rate * usual)
+
+
+def _answer(search: _Search, limit: StabilityLimit | None) -> FoundRate:
+    paths = list(search.paths.values())
+    path = math.exp(math.fsum(map(math.log, paths)) / len(paths))
+    wanted = _suggestion(search, path)
+    edge = search.edge
+    suggestion = wanted if edge is None else min(wanted, edge / _SAFE)
+    suggestion = _proved(search, suggestion)
+    flow = flow_of(search.subject)
+    low = min(_USELESS * path / flow, suggestion / 2)
+    high = max(suggestion, (edge / _SAFE) if edge is not None else suggestion)
+    singles = [_suggestion(search, one) for one in paths]
+    spread = max(singles) / min(singles) if len(singles) > 1 else math.nan
+    certainty, why = _certainty(search, suggestion, wanted, spread)
+    return _found(
+        search,
+        suggestion=suggestion,
+        low=low,
+        high=high,
+        regions=_regions(search, low, high, path),
+        limit=limit,
+        spread=spread,
+        certainty=certainty,
+        why=why,
+    )
+
+
+def _proved(search: _Search, suggestion: float) -> float:
+    """Run twins at the suggestion, a tenth of it and past the edge; halve the suggestion while it is unstable."""
+    budget = search.budget
+    updates = max(4, int(budget.left / 3 - search.judge.cost))
+    for _ in range(_TRIES):
+        if not budget.allows(2 * GRADIENT + search.judge.cost):
+            return suggestion
+        search.twin(suggestion, search.seeds[0], updates)
+        if search.twins[-1].is_stable:
+            break
+        suggestion /= 2
+    for rate in (suggestion / 10, 2 * (search.edge or suggestion)):
+        if budget.allows(updates * GRADIENT + search.judge.cost):
+            search.twin(rate, search.seeds[0], updates)
+    return suggestion
+
+
+def _certainty(search: _Search, suggestion: float, wanted: float, spread: float) -> tuple[Certainty, str]:
+    if suggestion < wanted:
+        return "unsure", (
+            f"The twins ask for {wanted:.3g}, which is too near to what is unstable, so {suggestion:.3g} is suggested."
+        )
+    if math.isnan(spread):
+        return "unsure", "Only one run came to the level at which the twins are compared."
+    count = len(search.paths)
+    said = f"{count} seeds, measured apart, ask for rates that differ by a factor of {spread:.3g}."
+    if spread <= 1.25:
+        return "sure", said
+    return ("fairly sure" if spread <= 2 else "unsure"), said
+
+
+def _regions(search: _Search, low: float, high: float, path: float) -> tuple[Region, ...]:
+    slow = [run for run in search.twins if run.rate <= low]
+    shown = "the whole training would go no farther than {:.0f} times the path of {:.3g} that loses a fifth of the loss"
+    too_slow = shown.format(_USELESS, path)
+    if slow:
+        run = max(slow, key=lambda one: one.rate)
+        too_slow += f"; at {run.rate:.3g} the loss is at {run.score:.4g} after {len(run.losses)} updates"
+    good = [run for run in search.twins if low <= run.rate <= high and run.is_stable]
+    best = min(good, key=lambda one: one.score, default=None)
+    text = "between the two"
+    if best is not None:
+        fall = f"from {search.start:.4g} to {best.score:.4g} in {len(best.losses)} updates"
+        text = f"at {best.rate:.3g} the loss falls {fall}"
+    regions = [Region("too slow", None, low, too_slow), Region("good", low, high, text)]
+    edge = search.edge
+    if edge is None:
+        return tuple(regions)
+    unstable = f"the loss of range tests leaves at {edge:.3g}"
+    lost = [run for run in search.twins if run.rate >= edge and not run.is_stable]
+    if lost:
+        run = min(lost, key=lambda one: one.rate)
+        after = f"at {run.score:.4g}" if math.isfinite(run.score) else "not finite"
+        unstable += f"; at {run.rate:.3g} it is {after} after {len(run.losses)} updates"
+    return (*regions, Region("unstable", edge, None, unstable))
+
+
+# Full batches
+
+
+def _full_batch_limit(search: _Search) -> StabilityLimit | None:
+    """Return the stability limit over the one batch, and leave a note where there is none."""
+    batches = BatchStream(search.subject.batches, search.seeds[0]).take(1)
+    search.snapshot.put_back()
+    found = stability_limit(search.subject, batches, search.budget)
+    search.snapshot.put_back()
+    if isinstance(found, NoLimit):
+        search.notes.append(f"Stability limit: {found.reason}")
+        return None
+    return found
+
+
+def _exact(search: _Search, limit: StabilityLimit) -> FoundRate:
+    """Answer where the limit is exact: just below it, with twins at 0.95 of it and beyond it."""
+    suggestion = EXACT * limit.limit
+    updates = max(2, int(search.budget.left / 3 - search.judge.cost))
+    for rate in (suggestion, suggestion / 10, 1.05 * limit.limit):
+        if search.budget.allows(2 * GRADIENT + search.judge.cost):
+            search.twin(rate, search.seeds[0], updates)
+    low = suggestion / 10
+    regions = (
+        Region("too slow", None, low, "each update takes off less than a tenth of what one at the suggestion does"),
+        Region("good", low, limit.limit, f"stable up to {limit.formula} = {limit.limit:.7g}, which is exact here"),
+        Region("unstable", limit.limit, None, "along the largest curvature the deviation grows at every update"),
+    )
+    return _found(
+        search,
+        suggestion=suggestion,
+        low=low,
+        high=limit.limit,
+        regions=regions,
+        limit=limit,
+        spread=1.0,
+        certainty="sure",
+        why=f"The limit {limit.limit:.7g} is exact for this loss; the suggestion is {EXACT:g} of it.",
+    )
+
+
+# Refusals
+
+
+def _too_short(budget: Budget) -> Finding:
+    return Finding(
+        code="training-too-short",
+        severity="warning",
+        claim="The planned training is too short for a probe that costs a share of it.",
+        where="the planned training",
+        evidence={"updates": budget.updates, "gradient evaluations allowed": round(budget.allowed, 1)},
+        remedy=f"A probe needs at least {_FEWEST} gradient evaluations: plan {math.ceil(_FEWEST / budget.share)} "
+        "updates, allow a larger share, or train at several rates and compare them (chainrule sweep).",
+    )
+
+
+def _not_finite(search: _Search) -> Finding:
+    return Finding(
+        code="loss-not-finite",
+        severity="error",
+        claim="The loss is not finite before the first update, so no rate can help.",
+        where="the model at its initial weights",
+        evidence={"loss": str(search.start)},
+        remedy="Look for NaN or infinity in the data, a logarithm of 0 or a division by 0.",
+    )
+
+
+def _nothing_trains(search: _Search) -> Finding:
+    fallen = 1 - min(search.lowest, search.start) / search.start if search.start > 0 else 0.0
+    tried = [run.rate for run in search.twins]
+    return Finding(
+        code="nothing-trains",
+        severity="warning",
+        claim=f"At no rate did the loss fall by a fifth within {search.budget.share:.0%} of the training, "
+        "so no rate can be told from another.",
+        where="the short runs",
+        evidence={
+            "largest fall": f"{fallen:.2%}",
+            "loss at the start": round(search.start, 6),
+            "rates": f"{min(tried):.2g} to {max(tried):.2g}" if tried else "none",
+        },
+        remedy="Either the model stands on a plateau (deep sigmoid or tanh layers, bad initial weights: see chainrule "
+        "explain), or the targets do not follow from the inputs (shuffled, constant or noise), or the loss does not "
+        "depend on the weights that the optimizer trains.",
+    )
+
+
+def _refusal(search: _Search, finding: Finding) -> FoundRate:
+    return _found(
+        search,
+        suggestion=None,
+        low=None,
+        high=None,
+        regions=(),
+        limit=None,
+        spread=math.nan,
+        certainty="unsure",
+        why="",
+        findings=(finding,),
+    )
+
+
+def _found(
+    search: _Search,
+    *,
+    suggestion: float | None,
+    low: float | None,
+    high: float | None,
+    regions: Sequence[Region],
+    limit: StabilityLimit | None,
+    spread: float,
+    certainty: Certainty,
+    why: str,
+    findings: tuple[Finding, ...] = (),
+) -> FoundRate:
+    subject, budget = search.subject, search.budget
+    search.snapshot.put_back()
+    return FoundRate(
+        name=subject.name,
+        optimizer=describe_optimizer(subject.optimizer),
+        suggestion=suggestion,
+        low=low,
+        high=high,
+        regions=tuple(regions),
+        curves=tuple(one.curve for one in search.ascents),
+        limit=limit,
+        twins=tuple(search.twins),
+        seeds=search.seeds,
+        spread=spread,
+        certainty=certainty,
+        why_so_sure=why,
+        cost=budget.by_purpose,
+        allowed=budget.allowed,
+        planned=budget.planned,
+        present=subject.rate,
+        start_loss=search.start,
+        noise=search.ascents[0].noise if search.ascents else 0.0,
+        findings=findings,
+        notes=tuple(search.notes),
+    )

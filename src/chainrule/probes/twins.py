@@ -1,0 +1,200 @@
+"""Twin runs: the same weights and batches, another rate; and how far a run has come.
+
+Far below the edge of stability, training at rate η for n updates does what a rate of η/10 does in 10·n updates: to
+first order the weights depend on the sum of the rates alone, here called the *path*,
+
+    path after n updates at rate η = η · Σₖ₌₁…ₙ (1 − βᵏ)
+
+where the factor is what momentum β has gathered of a steady gradient, over what it will gather in the end; without
+momentum it is 1, and the path is η·n. Adam corrects its first moment for the start, so its path is η·n too. So one
+short run at a brisk rate shows what a long run at a slow one would do, and the path at which the loss has fallen to
+some level is a property of the problem that hardly depends on the rate that measured it.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import torch
+
+from chainrule.probes.batch_stream import BatchStream
+from chainrule.probes.budget import FORWARD, GRADIENT, Budget
+from chainrule.probes.found_rate import TwinRun
+from chainrule.probes.restoring import Snapshot
+from chainrule.probes.subject import Subject
+from chainrule.shapes import Tensor
+from chainrule.training.evaluation import evaluating
+
+PURPOSE: Final = "twin runs"
+JUDGING: Final = "judging"
+_BATCHES: Final = 2  # to judge by, of the training's batch size
+_LOOKS: Final = 1.2  # from one look to the next, a run has made this many times the updates
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judge:
+    """A few batches that stay the same for all runs, and what a look at them costs.
+
+    Attributes:
+        subject: what is judged.
+        batches: that the loss is taken over.
+        is_validation: they are not trained on.
+        cost: of a look, in gradient evaluations.
+    """
+
+    subject: Subject
+    batches: tuple[Any, ...]
+    is_validation: bool
+    cost: float
+
+    def look(self, budget: Budget) -> float:
+        """Return the mean loss over the judge's batches, in evaluation mode."""
+        budget.spend(self.cost, JUDGING)
+        return math.fsum(self._losses()) / len(self.batches)
+
+    def _losses(self) -> Iterable[float]:
+        for batch in self.batches:
+            if self.is_validation:
+                yield self.subject.validation_loss(batch)
+            else:
+                with torch.no_grad(), evaluating(self.subject.model):
+                    yield self.subject.loss(batch).item()
+
+
+def judge_of(subject: Subject, seed: int = 0) -> Judge:
+    """Return what runs of a subject are judged by: the first validation samples, or some training batches.
+
+    Of validation batches as many samples are taken as a few training batches have, where samples can be counted.
+    """
+    stream = BatchStream(subject.batches, seed)
+    trained = stream.take(_BATCHES if not subject.is_full_batch else 1)
+    size = _samples(trained[0])
+    if subject.validation is None:
+        return Judge(subject, tuple(trained), False, FORWARD * len(trained))
+    taken: list[Any] = []
+    count = 0
+    for batch in subject.validation:
+        own = _samples(batch)
+        if own is None or size is None:
+            taken.append(batch)
+            count += 1
+            if len(taken) == _BATCHES:
+                return Judge(subject, tuple(taken), True, FORWARD * len(taken))
+            continue
+        most = _BATCHES * size - count
+        part = _first(batch, most)
+        taken.append(batch if part is None else part)
+        count += own if part is None else min(own, most)
+        if count >= _BATCHES * size:
+            break
+    if not taken:
+        return Judge(subject, tuple(trained), False, FORWARD * len(trained))
+    return Judge(subject, tuple(taken), True, FORWARD * (count / size if size else len(taken)))
+
+
+def _samples(batch: Any) -> int | None:
+    """Return how many samples a batch has; None where that cannot be seen."""
+    inputs = getattr(batch, "inputs", None)
+    if isinstance(inputs, Tensor) and inputs.dim():
+        return len(inputs)
+    if isinstance(batch, tuple | list) and batch and all(isinstance(part, Tensor) and part.dim() for part in batch):
+        return len(batch[0]) if len({len(part) for part in batch}) == 1 else None
+    return None
+
+
+def _first(batch: Any, count: int) -> Any | None:
+    """Return the first samples of a batch of tensors; None where it is something else or has no more."""
+    if not isinstance(batch, tuple | list) or hasattr(batch, "_fields") or len(batch[0]) <= count:
+        return None
+    return type(batch)(part[:count] for part in batch)
+
+
+def path_of(optimizer: torch.optim.Optimizer, rates: Sequence[float]) -> float:
+    """Return how far updates at some rates go along a steady gradient; see the module."""
+    momentum = float(optimizer.param_groups[0].get("momentum", 0.0) or 0.0)
+    gathered = path = 0.0
+    for rate in rates:
+        gathered = momentum * gathered + 1 - momentum
+        path += rate * gathered
+    return path
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A twin run, and where its loss came to a level.
+
+    Attributes:
+        run: what is shown of it.
+        path: at which the level was reached; None where it was not.
+        lowest: the lowest loss that the judge saw.
+    """
+
+    run: TwinRun
+    path: float | None
+    lowest: float
+
+
+def run_twin(
+    subject: Subject,
+    snapshot: Snapshot,
+    budget: Budget,
+    judge: Judge,
+    *,
+    rate: float,
+    seed: int,
+    updates: int,
+    start: float,
+    level: float = -math.inf,
+) -> Measured:
+    """Train for a few updates at one rate, until the judged loss has come to a level.
+
+    Args:
+        subject: what is probed; it is put back before the run, not after it.
+        snapshot: of the subject as it was.
+        budget: pays; the run ends where it cannot.
+        judge: looks at the run ever more rarely, and at its end.
+        rate: of the optimizer's first group.
+        seed: of the batches.
+        updates: at most.
+        start: the judged loss before the first update.
+        level: of the judged loss at which the run ends; without one it makes all its updates.
+    """
+    snapshot.put_back()
+    stream = BatchStream(subject.batches, seed)
+    subject.set_rate(rate)
+    losses: list[float] = []
+    seen = [(0.0, start)]  # (path, judged loss)
+    looks = _looks(updates) if level > -math.inf else {updates}
+    reached: float | None = None
+    while len(losses) < updates and budget.allows(GRADIENT + judge.cost):
+        budget.spend(GRADIENT, PURPOSE)
+        losses.append(subject.update(next(stream)))
+        if not math.isfinite(losses[-1]):
+            seen.append((seen[-1][0], math.inf))
+            break
+        is_last = len(losses) == updates or not budget.allows(GRADIENT + 2 * judge.cost)
+        if len(losses) in looks or is_last:
+            seen.append((path_of(subject.optimizer, [rate] * len(losses)), judge.look(budget)))
+            if seen[-1][1] <= level:
+                reached = _crossing(seen[-2], seen[-1], level)
+                break
+            if not math.isfinite(seen[-1][1]):
+                break
+    score = seen[-1][1] if math.isfinite(seen[-1][1]) else math.inf
+    run = TwinRun(rate, seed, tuple(losses), score, score < start)
+    return Measured(run, reached, min(loss for _, loss in seen if math.isfinite(loss)))
+
+
+def _looks(updates: int) -> set[int]:
+    looks, at = {updates}, max(2.0, updates / 6)
+    while at < updates:
+        looks.add(round(at))
+        at *= _LOOKS
+    return looks
+
+
+def _crossing(before: tuple[float, float], after: tuple[float, float], level: float) -> float:
+    """Return the path at which the loss, straight between two looks, came to a level."""
+    (near, high), (far, low) = before, after
+    return near + (far - near) * (high - level) / (high - low)
