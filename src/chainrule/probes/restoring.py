@@ -45,9 +45,29 @@ def restored(subject: Subject) -> "Iterator[Snapshot]":
         TaskError: its model has weights without a shape yet.
     """
     snapshot = Snapshot(subject)
+    with _putting_back(snapshot):
+        yield snapshot
+
+
+@contextmanager
+def kept(owner: object, depth: int) -> Iterator[None]:
+    """Leave an object of another library as it was: its attributes, lists and tables, its model, all generators.
+
+    Args:
+        owner: a trainer, say.
+        depth: how many attributes of attributes are looked through.
+    """
+    snapshot = Snapshot()
+    snapshot.keep(owner, depth)
+    with _putting_back(snapshot):
+        yield
+
+
+@contextmanager
+def _putting_back(snapshot: "Snapshot") -> Iterator[None]:
     interrupt: KeyboardInterrupt | None = None
     try:
-        yield snapshot
+        yield
     finally:
         is_done = False
         while not is_done:
@@ -62,27 +82,31 @@ def restored(subject: Subject) -> "Iterator[Snapshot]":
 
 @final
 class Snapshot:
-    """How a subject was at one moment.
+    """How things were at one moment: all global generators, a subject, and what else is then given to be kept.
 
     Args:
-        subject: what is noted down; it must stay alive.
+        subject: what is noted down; None for the generators alone.
 
     Raises:
         DataError, TaskError: see `restored`.
     """
 
-    def __init__(self, subject: Subject) -> None:
+    def __init__(self, subject: Subject | None = None) -> None:
         self._seen: dict[int, object] = {}  # by identity, with the objects, so that no other can take their place
         self._storages: dict[int, object] = {}
         self._actions: list[PutBack] = []
+        self._keep_global_generators()
+        if subject is not None:
+            self._keep_subject(subject)
+
+    def _keep_subject(self, subject: Subject) -> None:
         for batches in (subject.batches, subject.validation):
             if batches is not None:
                 refuse_used_up(batches)
-        self._keep_global_generators()
-        self._keep_module(subject.model)
-        self._keep_table(vars(subject.optimizer), _DEPTH, keeps_tensors=True)
+        self.keep_module(subject.model)
+        self.keep_table(vars(subject.optimizer), _DEPTH, keeps_tensors=True)
         for part in (subject.batches, subject.validation, subject.loss_fn, subject.step, subject.validation_step):
-            self._keep(part, _DEPTH, keeps_tensors=False)
+            self.keep(part, _DEPTH)
 
     def put_back(self) -> None:
         """Put everything back; this can be done again and again."""
@@ -168,12 +192,25 @@ class Snapshot:
 
     # Modules, tables and objects
 
-    def _keep_module(self, module: nn.Module) -> None:
+    def keep_module(self, module: nn.Module) -> None:
+        """Note a module with all inside it; raises TaskError for weights without a shape."""
         for inner in module.modules():
             if self._is_new(inner):
-                self._keep_table(vars(inner), 3, keeps_tensors=True, follows_objects=False)
+                self.keep_table(vars(inner), 3, keeps_tensors=True, follows_objects=False)
 
-    def _keep(self, value: object, depth: int, keeps_tensors: bool, follows_objects: bool = True) -> None:
+    def keep(self, value: object, depth: int, keeps_tensors: bool = False, follows_objects: bool = True) -> None:
+        """Note an object and what it holds, down to a depth.
+
+        Args:
+            value: anything.
+            depth: how many attributes of attributes are looked through.
+            keeps_tensors: note the numbers of tensors, too; those of modules always are.
+            follows_objects: look into objects that are no lists, tables or modules.
+
+        Raises:
+            DataError: an IterableDataset holds an open iterator.
+            TaskError: see `restored`.
+        """
         if depth < 0 or isinstance(value, _LEAVES) or not self._is_new(value):
             return
         if isinstance(value, Tensor):
@@ -181,17 +218,18 @@ class Snapshot:
                 self._keep_tensor(value)
         elif isinstance(value, nn.Module):
             self._seen.pop(id(value))
-            self._keep_module(value)
+            self.keep_module(value)
         elif self._keep_generator(value):
             return
         elif isinstance(value, dict):
-            self._keep_table(value, depth - 1, keeps_tensors, follows_objects)
+            self.keep_table(value, depth - 1, keeps_tensors, follows_objects)
         elif isinstance(value, list | tuple | set | deque):
             self._keep_members(value, depth - 1, keeps_tensors, follows_objects)
         elif follows_objects:
             self._keep_object(value, depth - 1, keeps_tensors)
 
-    def _keep_table(self, table: dict[Any, Any], depth: int, keeps_tensors: bool, follows_objects: bool = True) -> None:
+    def keep_table(self, table: dict[Any, Any], depth: int, keeps_tensors: bool, follows_objects: bool = True) -> None:
+        """Note what a dictionary holds, and what that holds; see `keep`."""
         before = dict(table)
 
         def put() -> None:
@@ -206,8 +244,8 @@ class Snapshot:
         if len(before) <= _ENTRIES or keeps_tensors:
             for key, value in before.items():
                 if isinstance(key, Tensor):  # an optimizer's state is kept by parameter
-                    self._keep(key, depth, keeps_tensors, follows_objects)
-                self._keep(value, depth, keeps_tensors, follows_objects)
+                    self.keep(key, depth, keeps_tensors, follows_objects)
+                self.keep(value, depth, keeps_tensors, follows_objects)
 
     def _keep_members(self, members: Any, depth: int, keeps_tensors: bool, follows_objects: bool) -> None:
         before = list(members)
@@ -222,25 +260,25 @@ class Snapshot:
             self._actions.append(put)
         if len(before) <= _ENTRIES or keeps_tensors:
             for value in before:
-                self._keep(value, depth, keeps_tensors, follows_objects)
+                self.keep(value, depth, keeps_tensors, follows_objects)
 
     def _keep_object(self, value: object, depth: int, keeps_tensors: bool) -> None:
         if isinstance(value, MethodType):
-            self._keep(value.__self__, depth, keeps_tensors)
+            self.keep(value.__self__, depth, keeps_tensors)
         elif isinstance(value, functools.partial):
             for part in (value.func, value.args, value.keywords):
-                self._keep(part, depth, keeps_tensors)
+                self.keep(part, depth, keeps_tensors)
         elif isinstance(value, FunctionType):
             for cell in value.__closure__ or ():
                 try:
                     content = cell.cell_contents
                 except ValueError:  # a name that is bound later
                     continue
-                self._keep(content, depth, keeps_tensors)
+                self.keep(content, depth, keeps_tensors)
         elif hasattr(value, "__dict__"):
             if isinstance(value, IterableDataset):
                 _refuse_open_iterators(value)
-            self._keep_table(vars(value), depth, keeps_tensors)
+            self.keep_table(vars(value), depth, keeps_tensors)
 
     def _is_new(self, value: object) -> bool:
         if id(value) in self._seen:
