@@ -12,7 +12,7 @@ from cyclopts import App, CycloptsError, Parameter
 import chainrule
 from chainrule.cli.exit_codes import DONE, INTERRUPTED, UNUSABLE
 from chainrule.cli.json_output import print_json
-from chainrule.cli.overrides import SWEEP_OPTIONS, split_overrides
+from chainrule.cli.overrides import MAP_OPTIONS, SWEEP_OPTIONS, split_overrides
 from chainrule.cli.usage import unknown_option, usage_error
 from chainrule.errors import ChainruleError
 from chainrule.render.plain_text import printable
@@ -32,6 +32,7 @@ app = App(
         "  chainrule record digits         one step, with every operation and its numbers\n"
         "  chainrule explain two-two-two output.weight 0,0    one gradient as a sum of products\n"
         "  chainrule sweep two-two-two     six learning rates, and what each does to the loss\n"
+        "  chainrule map xor               the learning rates of two layers: where training converges\n"
         "  chainrule --version             versions, and the devices found"
     ),
     help_format="plaintext",
@@ -406,6 +407,7 @@ def sweep(
     *,
     steps: int | None = None,
     engine: Literal["auto", "lanes", "vmap", "loop"] | None = None,
+    scale: Literal["local", "ray"] = "local",
     output: Annotated[Path | None, Parameter(alias="-o")] = None,
     resume: Path | None = None,
     json: Flag = False,
@@ -443,6 +445,9 @@ def sweep(
         Updates of each run; as many as the task has when not given.
     engine
         lanes (compiled, many runs at once), vmap (many at once), loop (one by one), or auto for the fastest that can.
+    scale
+        local computes on this machine; ray on a Ray cluster: the one at RAY_ADDRESS, or that runs here, or one that is
+        started for it.
     output
         A folder for all of it, or one file: the curves as .png or .svg, the page as .html, a table of all losses as
         .csv or .parquet.
@@ -455,7 +460,86 @@ def sweep(
     """
     from chainrule.cli.sweeping import Request, run_sweeping
 
-    return run_sweeping(task, changes or {}, Request(steps, engine, output, resume, json, quiet))
+    return run_sweeping(task, changes or {}, Request(steps, engine, output, resume, json, quiet, scale))
+
+
+@app.command(name="map", help_epilogue="")
+def map_(
+    task: str | None = None,
+    /,
+    *,
+    x: str | None = None,
+    y: str | None = None,
+    resolution: int | None = None,
+    measure: str | None = None,
+    zoom: Annotated[tuple[float, float, float] | None, Parameter(negative="", allow_leading_hyphen=True)] = None,
+    steps: int | None = None,
+    engine: Literal["auto", "lanes", "vmap", "loop"] | None = None,
+    scale: Literal["local", "ray"] = "local",
+    output: Annotated[Path | None, Parameter(alias="-o")] = None,
+    resume: Path | None = None,
+    json: Flag = False,
+    quiet: Annotated[bool, Parameter(alias="-q", negative="", show_default=False)] = False,
+    changes: Changes = None,
+) -> int:
+    """Train a task for every pixel over two hyperparameters: where it converges, how fast, and where it diverges.
+
+    A pixel is one complete training. The map says which share converges, the best
+    values, values with a margin to those that fail, and how rough the border is.
+
+    Examples:
+      chainrule map xor
+      chainrule map xor --x lr.0=log:1e-2:1e4 --y lr.1=log:1e-2:1e4 -o map.html
+      chainrule map fractal-tanh --resolution 256 -o runs/fractal
+      chainrule map runs/fractal --zoom 30 200 10
+      chainrule map iris --x lr=log:1e-4:1 --y weight_decay=log:1e-6:1
+      chainrule map digits --x lr=log:1e-4:1 --y momentum=lin:0:0.99 --optimizer.name SGD
+
+    x and y are KEY=log:LOW:HIGH, KEY=lin:LOW:HIGH, with :COUNT for other than
+    --resolution values, or KEY=VALUE,VALUE,...; both ends are pixels. Keys are those
+    of `chainrule sweep`: lr, lr.0 (of the first layer), momentum, init.scale, seed.
+    One value alone changes the task, as for `chainrule train`:
+      chainrule map xor --momentum 0.9 --precision float64
+
+    Ctrl-C keeps the runs that are done. Exit code: 0 done; 2 unusable input;
+    130 interrupted.
+
+    Parameters
+    ----------
+    task
+        A TOML file, the name of a built-in example, or the folder or .npz file of an earlier map; two-two-two when not
+        given.
+    x
+        The horizontal axis; the task's own, or the learning rate of the first weight layer, when not given.
+    y
+        The vertical axis; the task's own, or the learning rate of the last weight layer, when not given.
+    resolution
+        Pixels along each side; 64 when not given.
+    measure
+        convergence (how fast a run converges or diverges), final_loss, lowest_loss, steps_to:0.01 (updates until the
+        loss is at most 0.01) or test_accuracy.
+    zoom
+        X Y FACTOR: the window around this point, each side shorter by this factor (in decades where it is log).
+    steps
+        Updates of each run; as many as the task has when not given.
+    engine
+        lanes (compiled, many runs at once), vmap (many at once), loop (one by one), or auto for the fastest that can.
+    scale
+        local computes on this machine; ray on a Ray cluster, as for `chainrule sweep`.
+    output
+        A folder for all of it, or one file: the picture as .png or .svg, the page that zooms as .html, the numbers as
+        .npz or .parquet.
+    resume
+        Go on with the map in this folder.
+    json
+        Print the result as one JSON object, and nothing else, on standard output.
+    quiet
+        Show no progress.
+    """
+    from chainrule.cli.mapping import Request, run_mapping
+
+    request = Request(x, y, resolution, measure, zoom, steps, engine, scale, output, resume, json, quiet)
+    return run_mapping(task, changes or {}, request)
 
 
 @app.command(help_epilogue="")
@@ -480,9 +564,20 @@ def examples(*, write: Annotated[tuple[str, Path] | None, Parameter(negative="")
 
 @app.command(help_epilogue="")
 def activations(
-    name: str | None = None, /, *, plot: Path | None = None, json: Flag = False, changes: Changes = None
+    name: str | None = None,
+    /,
+    *,
+    compare: str | None = None,
+    candidates: str | None = None,
+    seeds: int | None = None,
+    steps: int | None = None,
+    output: Annotated[Path | None, Parameter(alias="-o")] = None,
+    plot: Path | None = None,
+    json: Flag = False,
+    quiet: Annotated[bool, Parameter(alias="-q", negative="", show_default=False)] = False,
+    changes: Changes = None,
 ) -> int:
-    """List the activations of torch.nn with their facts, or show one with a plot.
+    """List the activations of torch.nn with their facts, show one with a plot, or find the best for a task.
 
     The facts are computed from the formulas: range, zero-centred, monotone,
     bounded, where the derivative vanishes, and the gain that keeps the variance.
@@ -493,18 +588,54 @@ def activations(
       chainrule activations Mish
       chainrule activations LeakyReLU --argument.negative_slope 0.2 --plot leaky.svg
 
+    --compare trains a task with each of several activations in its hidden layers:
+    the learning rate is tuned for each, then all run with the same seeds and
+    batches. It says which is best, and for which others there is no evidence of a
+    difference; what each does to signals before training; and how the network
+    should end for these targets. Ctrl-C keeps what is done.
+
+      chainrule activations --compare iris --data.validation 0.3
+      chainrule activations --compare digits --candidates ReLU,GELU,Tanh --steps 300
+      chainrule activations --compare my-task.toml -o runs/activations
+
+    Exit code: 0 done; 1 nothing can be recommended; 2 unusable input; 130
+    interrupted.
+
     Parameters
     ----------
     name
         An activation, such as ReLU or leaky_relu.
+    compare
+        The task to compare activations on: a TOML file, or the name of a built-in example.
+    candidates
+        What is compared, the preferred first where two tie; seven usual ones and the task's own when not given.
+    seeds
+        With how many seeds they are compared, 5 or more; 8 when not given. Four others tune the rates.
+    steps
+        Updates of each run; as many as the task has when not given.
+    output
+        Write the comparison to this .png, .svg, .html or .csv file, or all of it to this folder.
     plot
-        Also write the plot to this .svg or .png file.
+        Also write the plot of one activation to this .svg or .png file.
     json
         Print one JSON object, and nothing else, on standard output.
+    quiet
+        Show no progress.
     """
-    from chainrule.cli.activations import show_activations
+    if compare is None:
+        from chainrule.cli.activations import show_activations
 
-    return show_activations(name, plot, json, changes or {})
+        of_comparing = {"candidates": candidates, "seeds": seeds, "steps": steps, "output": output}
+        return show_activations(name, plot, json, changes or {}, [key for key, given in of_comparing.items() if given])
+    from chainrule.cli.comparing import Comparing, run_comparing
+
+    if name is not None or plot is not None:
+        raise ChainruleError(
+            what="--compare takes its task itself, and no NAME and no --plot.",
+            found=" ".join(part for part in (name or "", "--plot" if plot else "") if part),
+            next_step="chainrule activations --compare TASK",
+        )
+    return run_comparing(compare, changes or {}, Comparing(candidates, seeds, steps, output, json, quiet))
 
 
 def print_version() -> int:
@@ -533,14 +664,15 @@ def launch(tokens: Sequence[str]) -> int:
     except ChainruleError as error:
         return _fail(error, is_json)
     except KeyboardInterrupt:
-        can_resume = bool({"train", "sweep"} & set(tokens[:1]))
+        can_resume = bool({"train", "sweep", "map"} & set(tokens[:1]))
         goes_on = " A run that had begun goes on with --resume and its folder." if can_resume else ""
         print(f"Interrupted.{goes_on}", file=sys.stderr)  # noqa: T201
         return INTERRUPTED
 
 
 def _run(tokens: Sequence[str]) -> int:
-    rest, changes = split_overrides(tokens, SWEEP_OPTIONS if "sweep" in tokens[:1] else None)
+    takes_any_key = {"sweep": SWEEP_OPTIONS, "map": MAP_OPTIONS}
+    rest, changes = split_overrides(tokens, takes_any_key.get(tokens[0]) if tokens else None)
     try:
         command, bound, ignored = app.parse_args(rest, exit_on_error=False, print_error=False)
     except CycloptsError as error:

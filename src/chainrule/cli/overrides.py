@@ -18,8 +18,24 @@ WHOLE_KEYS = (
     "stop",
     "run",
 )
-SWEEP_OPTIONS = ("steps", "engine", "output", "resume", "json", "quiet", "help")
+SWEEP_OPTIONS = ("steps", "engine", "scale", "output", "resume", "json", "quiet", "help")
 """The options of `chainrule sweep`; every other name is a hyperparameter."""
+MAP_OPTIONS = (
+    "x",
+    "y",
+    "resolution",
+    "measure",
+    "zoom",
+    "steps",
+    "engine",
+    "scale",
+    "output",
+    "resume",
+    "json",
+    "quiet",
+    "help",
+)
+"""The options of `chainrule map`; every other name is a hyperparameter."""
 SHORT = {"device": "run.device", "precision": "run.precision", "epochs": "stop.epochs", "lr": "optimizer.lr"}
 
 

@@ -24,7 +24,7 @@ from chainrule.reports.map_colours import colour_map, label_of, packed
 from chainrule.reports.sweep_charts import text_of
 from chainrule.sweeps import Axis, Map
 from chainrule.sweeps.keys import INITIAL, LAYER_RATE
-from chainrule.sweeps.landscape import LINEAR_MARGIN, MARGIN, NEAR, Landscape, Roughness, Spot, reach
+from chainrule.sweeps.landscape import LINEAR_MARGIN, MARGIN, NEAR, SIDE_AT_LEAST, Landscape, Roughness, Spot, reach
 from chainrule.sweeps.map_result import STATES
 
 IN_PYTHON: Final = "zoom=({x}, {y}, {factor})"
@@ -243,11 +243,10 @@ def _rough_sentence(axis: Axis, rough: Roughness) -> str:
 def _dimension_blocks(found: Map, seen: Landscape) -> list[Block]:
     side = min(found.measure.shape)
     if seen.dimension is None or seen.calibration is None:
-        if seen.done and 0 < seen.share < 1:
-            return [
-                Prose("The map is too small for a box-counting dimension of the border: 17 pixels a side is least.")
-            ]
-        return []
+        if not 0 < seen.share < 1:
+            return []
+        needed = f"{SIDE_AT_LEAST} pixels a side, and {_GOOD_SIDE} to rely on"
+        return [Prose(f"A box-counting dimension of the border needs {needed}.")]
     known = seen.calibration
     rows = (
         ("this border", seen.dimension.value, seen.dimension.fit, None),
@@ -255,13 +254,19 @@ def _dimension_blocks(found: Map, seen: Landscape) -> list[Block]:
         ("the border of a quadratic", known.quadratic.value, known.quadratic.fit, 1),
         ("noise", known.noise.value, known.noise.fit, 2),
     )
-    table = Table(
-        (Column("edge of"), Column("dimension", ".2f"), Column("line fit", ".2f"), Column("true", "d")),
-        tuple(tuple(None if isinstance(cell, float) and math.isnan(cell) else cell for cell in row) for row in rows),
-        f"Box-counting dimension at {side} pixels a side. dimension: the published estimator, the median of local "
-        "slopes; line fit: a straight line through boxes of 2, 4, 8, ... pixels.",
-    )
+    has_fit = not all(math.isnan(fit) for _, _, fit, _ in rows)
+    columns = [Column("edge of"), Column("true", "d"), Column("dimension", ".2f")]
+    columns += [Column("line fit", ".2f")] if has_fit else []
+    cells = [(name, true, _cell(value), *([_cell(fit)] if has_fit else [])) for name, value, fit, true in rows]
+    fit = "; line fit: a straight line through boxes of 2, 4, 8, ... pixels" if has_fit else ""
+    estimator = f"the published estimator, the median of local slopes{fit}"
+    caption = f"Box-counting dimension at {side} pixels a side. dimension: {estimator}."
+    table = Table(tuple(columns), tuple(cells), caption)
     return [table, Prose(_dimension_sentence(side, seen.dimension.value, known.quadratic.value))]
+
+
+def _cell(value: float) -> float | None:
+    return None if math.isnan(value) else value
 
 
 def _dimension_sentence(side: int, value: float, smooth: float) -> str:

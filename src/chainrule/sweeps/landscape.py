@@ -17,7 +17,8 @@ LINEAR_MARGIN: Final = 0.1
 """The same along a linear axis, in shares of its length."""
 NEAR: Final = 0.5
 """Decades on both sides of a border within which its roughness is counted."""
-_SIDE_AT_LEAST: Final = 17  # pixels, so that the edge has the 16 that box counting asks for
+SIDE_AT_LEAST: Final = 64
+"""Pixels a side, below which box counting is not tried: at 24 it makes 0 of a straight line, and of noise."""
 _ROUNDING: Final = 1e-9
 
 
@@ -109,7 +110,7 @@ def look_at(x: Axis, y: Axis, ranking: Numbers, succeeds: NDArray[np.bool_], is_
     recommended = _lowest(x, y, ranking, succeeds & ~_near(fails, reach(x), reach(y)), fails)
     signs = np.where(is_done, np.where(succeeds, -1.0, 1.0), np.nan)
     edge = edge_of(signs) if min(signs.shape) > 1 else np.zeros((0, 0), np.bool_)
-    has_dimension = min(signs.shape) >= _SIDE_AT_LEAST and bool(edge.any())
+    has_dimension = min(signs.shape) >= SIDE_AT_LEAST and bool(edge.any())
     return Landscape(
         done,
         float(succeeds.sum() / done) if done else math.nan,

@@ -15,7 +15,7 @@ from chainrule.sweeps.outcome import Outcome, Progress, Want
 from chainrule.sweeps.points import Grid, grid
 from chainrule.sweeps.problem import weight_layers
 from chainrule.sweeps.results import measure_named
-from chainrule.sweeps.running import run_points
+from chainrule.sweeps.running import Scale, run_points
 from chainrule.sweeps.sweeping import EngineChoice
 from chainrule.sweeps.zoom import check_is_ascending, zoomed
 from chainrule.tasks import Task, load_task
@@ -67,6 +67,7 @@ def map_runs(
     engine: EngineChoice = "auto",
     folder: Path | None = None,
     progress: Progress | None = None,
+    scale: Scale = "local",
 ) -> Map:
     """Train a task once for every pixel of a map over two hyperparameters.
 
@@ -87,6 +88,7 @@ def map_runs(
         engine: what computes the runs; "auto" takes the fastest that can.
         folder: where finished parts are kept, so that the same call goes on where another one was ended.
         progress: is told how it goes.
+        scale: "ray" computes on a Ray cluster.
 
     Raises:
         ChainruleError: the task, a hyperparameter, a window or the measure cannot be used.
@@ -99,7 +101,7 @@ def map_runs(
     """
     read = load_task(task)
     request = MapRequest(resolution, measure, zoom, steps, engine)
-    return map_plan(read, plan_of(read, axes, request), folder=folder, progress=progress)
+    return map_plan(read, plan_of(read, axes, request), folder=folder, progress=progress, scale=scale)
 
 
 def plan_of(
@@ -156,7 +158,14 @@ def read_side(text: str, resolution: int) -> Axis:
     return parse_axis(key.strip(), values.strip(), resolution)
 
 
-def map_plan(task: Task, plan: MapPlan, *, folder: Path | None = None, progress: Progress | None = None) -> Map:
+def map_plan(
+    task: Task,
+    plan: MapPlan,
+    *,
+    folder: Path | None = None,
+    progress: Progress | None = None,
+    scale: Scale = "local",
+) -> Map:
     """Train the runs of a map; see `map_runs`."""
     points = points_of(plan)
     if plan.measure == _TEST:
@@ -164,7 +173,7 @@ def map_plan(task: Task, plan: MapPlan, *, folder: Path | None = None, progress:
     measure = "convergence" if plan.measure in _WITH_CONVERGENCE else plan.measure
     want = Want(losses=False, measure=measure, test=plan.measure == _TEST)
     outcome = run_points(
-        task, points, steps=plan.steps, want=want, engine=plan.engine, folder=folder, progress=progress
+        task, points, steps=plan.steps, want=want, engine=plan.engine, folder=folder, progress=progress, scale=scale
     )
     return _map(task, plan, outcome)
 
