@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from chainrule.errors import ChainruleError
     from chainrule.penalties import ActivationPenalty
+    from chainrule.probes import ActivationChoice, compare_activations
     from chainrule.queries import explain, open_op, why
     from chainrule.recorder import Recorder, record
     from chainrule.registry import HalfSumOfSquares
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "ActivationChoice": "chainrule.probes",
     "ActivationPenalty": "chainrule.penalties",
     "ChainruleError": "chainrule.errors",
     "HalfSumOfSquares": "chainrule.registry",
@@ -30,6 +32,7 @@ _HOMES = {
     "Sweep": "chainrule.sweeps",
     "Task": "chainrule.tasks",
     "Trace": "chainrule.trace",
+    "compare_activations": "chainrule.probes",
     "explain": "chainrule.queries",
     "load_task": "chainrule.tasks",
     "map_runs": "chainrule.sweeps",
@@ -42,6 +45,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "ActivationChoice",
     "ActivationPenalty",
     "ChainruleError",
     "HalfSumOfSquares",
@@ -52,6 +56,7 @@ __all__ = [
     "Task",
     "Trace",
     "__version__",
+    "compare_activations",
     "explain",
     "load_task",
     "map_runs",

@@ -1,6 +1,6 @@
 """`chainrule activations`: the catalogue."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -21,8 +21,27 @@ from chainrule.task_files import parse_value
 _PREFIX = "argument."
 
 
-def show_activations(name: str | None, plot: Path | None, is_json: bool, changes: Mapping[str, str]) -> int:
-    """Print the catalogue, or one activation with the arguments that were given for it."""
+def show_activations(
+    name: str | None, plot: Path | None, is_json: bool, changes: Mapping[str, str], of_comparing: Sequence[str] = ()
+) -> int:
+    """Print the catalogue, or one activation with the arguments that were given for it.
+
+    Args:
+        name: the activation; the catalogue when None.
+        plot: where its plot is written.
+        is_json: print it as JSON.
+        changes: its arguments.
+        of_comparing: options that were given and mean something with --compare only.
+
+    Raises:
+        ChainruleError: they do not go together, or there is no such activation.
+    """
+    if of_comparing:
+        raise ChainruleError(
+            what="These options belong to a comparison.",
+            found=", ".join(f"--{option}" for option in of_comparing),
+            next_step="chainrule activations --compare TASK compares activations on a task.",
+        )
     console = Console(highlight=False)
     arguments = _arguments(changes)
     if name is None:

@@ -73,8 +73,9 @@ class Start:
 class Runs(Protocol):
     """Trains what is compared, with any candidate."""
 
-    judges_validation: bool
-    steps: int
+    @property
+    def judges_validation(self) -> bool:
+        """Whether there is a validation part to judge by."""
 
     def ends(self, candidate: Candidate, points: Sequence[Point], part: str, progress: Progress | None) -> Ends:
         """Train once for each point, and judge."""

@@ -14,10 +14,18 @@ from chainrule.probes.ranking import Ranking
 
 @dataclass(frozen=True, slots=True)
 class TriedRate:
-    """A learning rate that was tried: the mean loss over the tuning seeds, capped at the loss before training."""
+    """A learning rate that was tried.
+
+    Attributes:
+        rate: of the optimizer.
+        score: the mean loss over the tuning seeds; a run that ends above the loss before training counts as that.
+        smoothed: the same with the rates a quarter of a decade off, its own counted twice: what the best is chosen by,
+            so that a lucky rate next to bad ones is not.
+    """
 
     rate: float
     score: float
+    smoothed: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +38,7 @@ class Compared:
         layers: at initialisation, means over the first seeds.
         start: mean loss before training, on what is judged.
         rates: that were tried, in rising order.
-        rate: the one that ends lowest; NaN where nothing was run.
+        rate: the one that was chosen.
         losses: final loss with each seed at that rate, on what is judged; NaN for a run that diverged.
         training: the same on the training part.
         training_start: mean loss before training, on the training part.

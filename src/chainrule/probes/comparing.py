@@ -78,9 +78,7 @@ class Comparison:
     seconds: float = 0.0
 
 
-def plan_of(
-    candidates: Sequence[Candidate], decades: Decades, first_seed: int, seeds: int, tuning_seeds: int
-) -> Plan:
+def plan_of(candidates: Sequence[Candidate], decades: Decades, first_seed: int, seeds: int, tuning_seeds: int) -> Plan:
     """Return the plan for some candidates.
 
     Raises:
@@ -216,8 +214,8 @@ def _trains_nothing(compared: Sequence[Compared]) -> Finding | None:
         claim="Nothing trains: with no activation, and at no rate that was tried, is the training loss shown to fall.",
         where=f"rates from {min(rates):.3g} to {max(rates):.3g}",
         evidence=dict(falls),
-        remedy="Look at one step first: `chainrule why` says which gradients vanish, explode or are cut off; inputs that "
-        "are not standardised, a loss that does not fit its targets and too few updates are the usual causes.",
+        remedy="Look at one step first: `chainrule why` says which gradients vanish, explode or are cut off; inputs "
+        "that are not standardised, a loss that does not fit its targets and too few updates are the usual causes.",
     )
 
 
@@ -239,8 +237,8 @@ def _is_noise(compared: Sequence[Compared], judges_validation: bool) -> Finding 
     return Finding(
         code="loss-is-noise",
         severity="error",
-        claim=f"The loss is noise: on the {what} no activation's predictions fit their own targets better than those of "
-        "other samples, so no activation can be called better.",
+        claim=f"The loss is noise: on the {what} no activation's predictions fit their own targets better than those "
+        "of other samples, so no activation can be called better.",
         where=what,
         evidence=evidence,
         remedy="Check that inputs and targets belong together row by row, and that the targets can be told from the "

@@ -1,9 +1,8 @@
 """`compare_activations`: which activation, for a task or for any model, with the evidence."""
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 import torch
 from torch import nn
@@ -12,15 +11,84 @@ from chainrule.components import build_optimizer
 from chainrule.data import load_data
 from chainrule.errors import TaskError
 from chainrule.probes.activation_runs import TaskRuns, refuse_task, task_has_own_init
-from chainrule.probes.candidates import USUAL, Candidate, candidate_of
+from chainrule.probes.candidates import Candidate, candidate_of
 from chainrule.probes.choice import ActivationChoice
 from chainrule.probes.comparing import SEEDS, TUNING_SEEDS, Comparison, Plan, compare, plan_of
+from chainrule.probes.comparing_models import BUDGET, ModelQuestion, candidates_of, compare_model
 from chainrule.probes.output_advice import Ending, OutputAdvice, advise_output
+from chainrule.probes.subject import LossFunction
 from chainrule.probes.tuning import decades_round
 from chainrule.sweeps import Progress
 from chainrule.tasks import Component, Task, load_task
 
 OWN: Final = "each candidate's own: xavier_normal_ with the gain that keeps the mean square of its outputs"
+
+
+Model: TypeAlias = nn.Module | Callable[[], nn.Module]
+OptimizerFactory: TypeAlias = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
+
+
+def compare_activations(
+    subject: Task | str | Path | Mapping[str, Any] | Model,
+    loss_fn: LossFunction | None = None,
+    batches: Iterable[Any] | None = None,
+    optimizer: torch.optim.Optimizer | OptimizerFactory | None = None,
+    *,
+    validation: Iterable[Any] | None = None,
+    candidates: Sequence[str | Candidate] = (),
+    replace: Sequence[str] = (),
+    init: Literal["own", "kept"] = "own",
+    steps: int | None = None,
+    seeds: int = SEEDS,
+    tuning_seeds: int = TUNING_SEEDS,
+    budget: int = BUDGET,
+    folder: Path | None = None,
+    progress: Progress | None = None,
+) -> ActivationChoice:
+    """Find out which activation is best for a task or a model, with the runs that show it.
+
+    For every candidate the learning rate is tuned, and then it is run with the same seeds and batches as the others;
+    losses are compared seed by seed. Everything that is given stays as it is, bit for bit.
+
+    Args:
+        subject: a task, or what `load_task` reads; a module, of which every run gets a copy that draws new weights; or
+            a function that makes one.
+        loss_fn: from prediction and targets to one number; of a model only, as all that follow up to `init`.
+        batches: of (inputs, targets); starts anew each time.
+        optimizer: over the module's parameters, or a function from parameters to one, such as `torch.optim.AdamW`;
+            Adam when not given.
+        validation: batches that are not trained on, to judge by; training batches judge where there are none.
+        candidates: names such as "GELU", or what `candidate_of` returns, the preferred first; ReLU, LeakyReLU, ELU,
+            GELU, SiLU, Tanh, Sigmoid and what the subject has now when not given.
+        replace: paths of the activations that are replaced, when not all that are found are meant.
+        init: "own" scales the weights before each activation to the candidate's gain; "kept" leaves them.
+        steps: updates of each run; a task's own, or of a model ten epochs, or what `budget` allows.
+        seeds: with how many the candidates are compared; at least 5.
+        tuning_seeds: with how many others the rates are tuned.
+        budget: updates of all runs of a model together.
+        folder: of a task: where finished parts are kept, so that the same call goes on where another one was ended.
+        progress: is told how it goes.
+
+    Raises:
+        ChainruleError: nothing can be compared; says why. What the runs show to be impossible to know is not raised:
+            `ranking` is None then, and `findings` say why.
+
+    Example:
+        >>> found = compare_activations("xor", candidates=["Tanh", "Sigmoid"], steps=20, seeds=5, tuning_seeds=1)
+        >>> [each.label for each in found.candidates]
+        ['Tanh', 'Sigmoid']
+    """
+    if not (isinstance(subject, nn.Module) or (callable(subject) and not isinstance(subject, Task))):
+        how = {"steps": steps, "seeds": seeds, "tuning_seeds": tuning_seeds, "folder": folder, "progress": progress}
+        return compare_task(load_task(subject), candidates, **how)  # type: ignore[arg-type]  # each has its own type
+    if loss_fn is None or batches is None:
+        raise TaskError(
+            what="A model needs a loss and batches to be compared with.",
+            found="compare_activations(model)",
+            expected="compare_activations(model, loss_fn, batches)",
+        )
+    asked = ModelQuestion(subject, loss_fn, batches, optimizer, validation, tuple(replace), init == "own")
+    return compare_model(asked, candidates, steps, (seeds, tuning_seeds), budget, progress)
 
 
 def compare_task(
@@ -46,7 +114,9 @@ def compare_task(
     refuse_task(task)
     chosen = candidates_of(candidates, _present(task))
     rate = task.optimizer.arguments.get("lr")
-    plan = plan_of(chosen, decades_round(_rate_of(task) if rate is None else float(rate)), task.seed, seeds, tuning_seeds)
+    plan = plan_of(
+        chosen, decades_round(_rate_of(task) if rate is None else float(rate)), task.seed, seeds, tuning_seeds
+    )
     runs = TaskRuns(task, steps or _own_steps(task), task_has_own_init(task), folder=folder)
     found = compare(runs, plan, has_norm=False, progress=progress)
     chosen_one = None if found.ranking is None else _named(plan, found.ranking.chosen)
@@ -70,19 +140,6 @@ def compare_task(
         was_interrupted=found.was_interrupted,
         seconds=found.seconds,
     )
-
-
-def candidates_of(given: Sequence[str | Candidate], present: Sequence[Candidate] = ()) -> list[Candidate]:
-    """Return candidates by name; the usual ones, and what the model has now, when none are given.
-
-    Raises:
-        ChainruleError: a name is none of an activation that can be compared.
-    """
-    if given:
-        return [each if isinstance(each, Candidate) else candidate_of(each) for each in given]
-    usual = [candidate_of(name) for name in USUAL]
-    known = {each.label for each in usual}
-    return [*usual, *(each for each in present if each.label not in known)]
 
 
 def advice_for(task: Task) -> OutputAdvice:
@@ -146,8 +203,8 @@ def _notes(task: Task, runs: TaskRuns, plan: Plan) -> list[str]:
     notes = []
     if not runs.judges_validation:
         notes.append(
-            "There is no validation part, so the training loss is what is compared; --data.validation 0.2 holds samples "
-            "out."
+            "There is no validation part, so the training loss is what is compared; --data.validation 0.2 holds "
+            "samples out."
         )
     if task.data.validation or task.data.test:
         notes.append("Each seed splits the data anew, so the differences are over splits too.")

@@ -178,8 +178,11 @@ def _chi(made: Tensor, below: Tensor) -> float:
     total, count = 0.0, 0
     for _ in range(_PROBES):
         direction = torch.randn_like(made)
-        (back,) = torch.autograd.grad(made, below, direction, retain_graph=True, allow_unused=True)
-        if back is None:
+        backs: Sequence[Tensor | None] = torch.autograd.grad(
+            made, below, direction, retain_graph=True, allow_unused=True
+        )
+        back = backs[0]
+        if back is None:  # the layer does not follow from the one before
             return math.nan
         total += float(back.double().square().sum())
         count += made.numel()

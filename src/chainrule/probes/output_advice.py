@@ -110,8 +110,9 @@ def _objections(now: Ending, kind: Kind, targets: Tensor) -> Iterator[str]:
         yield f"BCEWithLogitsLoss takes the Sigmoid itself, so there are two: {_squeezed()}"
     if kind == "binary" and now.loss in ("MSELoss", "HalfSumOfSquares") and now.activation == "Sigmoid":
         yield (
-            f"A confidently wrong output learns slowly: at a logit of {number_text(_WRONG)} for a target of 1 the slope is "
-            f"{_slope_of('MSELoss'):.4g} with MSELoss and {_slope_of('BCEWithLogitsLoss'):.4g} with BCEWithLogitsLoss."
+            f"A confidently wrong output learns slowly: at a logit of {number_text(_WRONG)} for a target of 1 the "
+            f"slope is {_slope_of('MSELoss'):.4g} with MSELoss and {_slope_of('BCEWithLogitsLoss'):.4g} with "
+            "BCEWithLogitsLoss."
         )
     if kind == "multi-class" and now.loss == "CrossEntropyLoss" and now.activation == "Softmax":
         yield "CrossEntropyLoss takes the Softmax itself, so there are two; see the facts below."
@@ -145,8 +146,8 @@ def _binary_facts() -> tuple[Fact, ...]:
         _vanishing_fact(sigmoid),
         Fact(
             "BCEWithLogitsLoss",
-            f"At a logit of {number_text(_WRONG)} for a target of 1 its slope is {direct:.4g}, and that of MSELoss behind a "
-            f"Sigmoid {through:.4g}: the logarithm cancels the flat end of the Sigmoid, the square does not.",
+            f"At a logit of {number_text(_WRONG)} for a target of 1 its slope is {direct:.4g}, and that of MSELoss "
+            f"behind a Sigmoid {through:.4g}: the logarithm cancels the flat end of the Sigmoid, the square does not.",
         ),
         Fact("BCELoss", _stability()),
     )
@@ -205,8 +206,8 @@ def _positive_facts(largest: float) -> tuple[Fact, ...]:
             "exp",
             f"It is positive too, and its slope is its value: at an output of {number_text(largest, 4)}, the largest "
             f"target, {steep:.4g}, and that of Softplus {gentle:.4g}. Use it with a loss that takes the logarithm "
-            f"itself, such as PoissonNLLLoss, whose slope at a wrong output e^a = {number_text(largest, 4)} for a target "
-            f"of 1 is {_poisson_slope(largest):.4g}, where MSELoss behind exp has {_square_slope(largest):.4g}.",
+            f"itself, such as PoissonNLLLoss, whose slope at a wrong output e^a = {number_text(largest, 4)} for a "
+            f"target of 1 is {_poisson_slope(largest):.4g}, where MSELoss behind exp has {_square_slope(largest):.4g}.",
         ),
     )
 

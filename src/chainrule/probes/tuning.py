@@ -1,7 +1,7 @@
 """The learning rate of one candidate: whole decades first, then between the best and its neighbours."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -16,6 +16,7 @@ Train: TypeAlias = Callable[[Candidate, Sequence[Point], str], Ends]
 
 FINE: Final = (-0.5, -0.25, 0.25, 0.5)
 """What is tried round the best decade, in decades."""
+_QUARTER: Final = 0.25
 BELOW, ABOVE = 2, 1
 """Decades that are tried below and above the one nearest to the rate that was given, before any at the edges."""
 LOWEST, HIGHEST = -7.0, 3.0
@@ -64,36 +65,59 @@ def tune(
             an advantage there.
         decades: where to look.
         cap: the loss before training; a run that ends above it, or diverges, counts as this.
+
     Raises:
         Interrupted: runs were left out.
     """
-    scores: dict[float, float] = {}
+    losses: dict[float, Numbers] = {}
 
     def attempt(exponents: Sequence[float], part: str) -> None:
-        new = [each for each in exponents if each not in scores and decades.lowest <= each <= decades.highest]
+        new = [each for each in exponents if each not in losses and decades.lowest <= each <= decades.highest]
         if not new:
             return
         points = [(10**exponent, seed) for exponent in new for seed in seeds]
-        ends = train(candidate, points, part)
-        values = capped(ends.judged, cap).reshape(len(new), len(seeds)).mean(axis=1)
-        scores.update(zip(new, values.tolist(), strict=True))
+        values = capped(train(candidate, points, part).judged, cap).reshape(len(new), len(seeds))
+        losses.update(zip(new, values, strict=True))
 
     attempt(decades.first, "decades")
-    while (step := _beyond(scores, decades)) is not None:
+    while (step := _beyond(losses, decades)) is not None:
         attempt([step], f"decade {step:g}")
-    best = best_exponent(scores)
+    best = mildest_decade(losses)
     attempt([best + step for step in FINE], "refined")
-    return tuple(TriedRate(10**exponent, scores[exponent]) for exponent in sorted(scores))
+    return tuple(
+        TriedRate(10**exponent, float(losses[exponent].mean()), _smoothed(losses, exponent))
+        for exponent in sorted(losses)
+    )
 
 
 def best_rate(tried: Sequence[TriedRate]) -> float:
-    """Return the rate whose mean loss is the lowest; the smallest of equals."""
-    return min(tried, key=lambda each: (each.score, each.rate)).rate
+    """Return the rate whose smoothed loss is the lowest; the smallest of equals."""
+    return min(tried, key=lambda each: (each.smoothed, each.rate)).rate
 
 
-def best_exponent(scores: dict[float, float]) -> float:
-    """Return the exponent whose score is the lowest; the smallest of equals."""
-    return min(scores, key=lambda exponent: (scores[exponent], exponent))
+def mildest_decade(losses: Mapping[float, Numbers]) -> float:
+    """Return the smallest exponent whose mean loss is at most one standard error above the lowest.
+
+    The error is that of the differences between the two, seed by seed. Of rates that do about as well the larger ones
+    are nearer to where training fails, and a few seeds do not show that.
+
+    Args:
+        losses: exponent → losses (seeds,).
+    """
+    best = min(losses, key=lambda exponent: (float(losses[exponent].mean()), exponent))
+    for exponent in sorted(losses):
+        apart = losses[exponent] - losses[best]
+        error = float(apart.std(ddof=1)) / math.sqrt(len(apart)) if len(apart) > 1 else 0.0
+        if float(apart.mean()) <= error:
+            return exponent
+    return best
+
+
+def _smoothed(losses: Mapping[float, Numbers], exponent: float) -> float:
+    """Return the mean loss of a rate and of those tried a quarter of a decade off, its own counted twice."""
+    near = [exponent, exponent, exponent - _QUARTER, exponent + _QUARTER]
+    known = [float(losses[each].mean()) for each in near if each in losses]
+    return math.fsum(known) / len(known)
 
 
 def capped(losses: Numbers, cap: float) -> Numbers:
@@ -103,9 +127,9 @@ def capped(losses: Numbers, cap: float) -> Numbers:
     return found
 
 
-def _beyond(scores: dict[float, float], decades: Decades) -> float | None:
+def _beyond(losses: Mapping[float, Numbers], decades: Decades) -> float | None:
     """Return the decade beyond the edge that the best one lies at; None where it lies inside."""
-    best, low, high = best_exponent(scores), min(scores), max(scores)
+    best, low, high = mildest_decade(losses), min(losses), max(losses)
     if best == low and low - 1 >= decades.lowest:
         return low - 1
     if best == high and high + 1 <= decades.highest:
