@@ -33,6 +33,7 @@ app = App(
         "  chainrule explain two-two-two output.weight 0,0    one gradient as a sum of products\n"
         "  chainrule sweep two-two-two     six learning rates, and what each does to the loss\n"
         "  chainrule map xor               the learning rates of two layers: where training converges\n"
+        "  chainrule find-lr digits        a learning rate, with the runs that prove it\n"
         "  chainrule --version             versions, and the devices found"
     ),
     help_format="plaintext",
@@ -542,6 +543,54 @@ def map_(
     return run_mapping(task, changes or {}, request)
 
 
+@app.command(name="find-lr", help_epilogue="")
+def find_lr(
+    task: str | None = None,
+    /,
+    *,
+    seeds: int = 3,
+    share: float = 0.1,
+    output: Annotated[Path | None, Parameter(alias="-o")] = None,
+    json: Flag = False,
+    changes: Changes = None,
+) -> int:
+    """Find a learning rate for a task by short runs that prove it, at a tenth of what its training costs.
+
+    Tried are range tests (one run whose rate rises at every update), the stability
+    limit from the largest curvature of the loss, and short runs round the
+    candidate, over several seeds. Said are the rate, which rates are too slow,
+    good and unstable with the runs that show it, and how sure it is. Where no rate
+    can be known, it says why and what to look at.
+
+    Examples:
+      chainrule find-lr digits
+      chainrule find-lr iris --optimizer.name SGD --stop.epochs 200
+      chainrule find-lr my-task.toml --seeds 5 -o rate.png
+      chainrule find-lr digits --share 0.2 -o runs/rate
+
+    Any key of the task can be changed by its dotted name, as for train.
+
+    Exit code: 0 done; 1 no rate can be suggested; 2 unusable input; 130
+    interrupted.
+
+    Parameters
+    ----------
+    task
+        A TOML file, or the name of a built-in example; two-two-two when not given.
+    seeds
+        How often it is repeated with other orders of the batches.
+    share
+        The part of the training's gradient evaluations that may be spent.
+    output
+        A folder for all of it, or one file: the picture as .png or .svg, the page as .html, the numbers as .json.
+    json
+        Print the result as one JSON object, and nothing else, on standard output.
+    """
+    from chainrule.cli.finding_rate import Request, run_finding
+
+    return run_finding(task, changes or {}, Request(seeds, share, output, json))
+
+
 @app.command(help_epilogue="")
 def examples(*, write: Annotated[tuple[str, Path] | None, Parameter(negative="")] = None, json: Flag = False) -> int:
     """List the built-in tasks, or write one as a TOML file with comments, to edit.
@@ -626,7 +675,8 @@ def activations(
         from chainrule.cli.activations import show_activations
 
         of_comparing = {"candidates": candidates, "seeds": seeds, "steps": steps, "output": output}
-        return show_activations(name, plot, json, changes or {}, [key for key, given in of_comparing.items() if given])
+        given = [key for key, value in of_comparing.items() if value is not None]
+        return show_activations(name, plot, json, changes or {}, given)
     from chainrule.cli.comparing import Comparing, run_comparing
 
     if name is not None or plot is not None:

@@ -16,7 +16,9 @@ _REPORTS = {
     "Explanation": "chainrule.reports.explanation:explanation_document",
     "Answer": "chainrule.reports.answer:answer_document",
     "Verification": "chainrule.reports.verification:verification_document",
+    "ActivationChoice": "chainrule.reports.activation_choice:activation_choice_document",
     "Sweep": "chainrule.reports.sweep:sweep_document",
+    "FoundRate": "chainrule.reports.found_rate:found_rate_document",
     "Map": "chainrule.reports.map_report:map_document",
 }
 _PAGE = "chainrule.render.page:page_html"
