@@ -53,13 +53,25 @@ CASES: dict[str, Case] = {
     "a penalty, smaller last batch": Case("wine", {"penalty.0.strength": "0,.01,1"}, 30, {"penalty": [L2]},
                                           lanes=False),
     "schedule by epoch": Case("wine", {"lr": ".001,.01"}, 40,
-                              {"schedule": {"name": "StepLR", "step_size": 2, "gamma": 0.5}}, lanes=False),
+                              {"schedule": {"name": "StepLR", "step_size": 2, "gamma": 0.5}}),
     "schedule with its own rate": Case("wine", {"lr": ".001,.01"}, 40,
-                                       {"schedule": {"name": "OneCycleLR", "max_lr": 0.1}}, lanes=False),
+                                       {"schedule": {"name": "OneCycleLR", "max_lr": 0.1}}),
+    "schedule with a least rate": Case(
+        "wine", {"lr": ".001,.02"}, 30,
+        {"schedule": {"name": "CosineAnnealingLR", "T_max": 12, "eta_min": 0.0005, "per": "batch"}}),
     "schedule by the losses": Case("diabetes", {"lr": ".003,.01"}, 30, lanes=False, vmap=False),
     "LBFGS": Case("xor", {"lr": ".5,1"}, 5, {"optimizer": {"name": "LBFGS"}}, lanes=False, vmap=False),
     "an optimizer without a rule": Case("xor", {"lr": ".01,.1"}, 20, {"optimizer": {"name": "NAdam"}}, lanes=False,
                                         vmap=False),
+    "drawn with replacement, all recorded, seeds": Case(
+        "wine", {"lr": ".001,.1", "seed": "0,4"}, 25,
+        {"data.test": 0.0, "data.sampling": "with_replacement", "run.recorded_loss": "training"},
+    ),
+    "data drawn by the seed": Case("fractal-tanh", {"lr": ".1,3", "seed": "0,4"}, 20, {"data.samples": 30}),
+    "data drawn by the seed, all recorded": Case("fractal-minibatch", {"lr": ".1,3", "seed": "0,4"}, 25, lanes=False),
+    "seeds that split, all recorded": Case(
+        "iris", {"lr": ".01,.05", "seed": "0,3"}, 20, {"run.recorded_loss": "training"}, lanes=False
+    ),
     "divergence": Case("wine", {"lr": ".1,1e200"}, 20, {"optimizer": {"name": "SGD"}}),
 }  # fmt: skip
 

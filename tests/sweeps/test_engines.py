@@ -10,7 +10,10 @@ from chainrule.errors import TaskError
 from chainrule.sweeps import Want, run_points
 
 # Lanes take seconds to compile, so the default suite has three kinds of steps; the rest runs with the long tests.
-QUICK_LANES = ("worked example", "minibatches with shuffle, seeds that split", "divergence")
+QUICK_LANES = (
+    "worked example", "minibatches with shuffle, seeds that split", "divergence",
+    "drawn with replacement, all recorded, seeds",
+)  # fmt: skip
 LOOPS = (
     "minibatches with shuffle, seeds that split", "a penalty, smaller last batch", "schedule by the losses", "LBFGS",
     "an optimizer without a rule", "divergence",
@@ -63,7 +66,8 @@ def test_losses_are_those_of_the_six_steps(name: str, engine: Any) -> None:
         ("schedule by the losses", "vmap",
          "ReduceLROnPlateau moves the learning rate of each run by the losses of that run."),
         ("LBFGS", "lanes", "LBFGS computes the loss several times for one update, as often as each run needs."),
-        ("schedule by epoch", "lanes", "StepLR moves the learning rate between updates."),
+        ("schedule by the losses", "lanes",
+         "ReduceLROnPlateau moves the learning rate of each run by the losses of that run."),
         ("a penalty, smaller last batch", "lanes",
          "The last batch of an epoch has 14 samples instead of 16, and penalties count every sample."),
         ("an optimizer without a rule", "vmap",

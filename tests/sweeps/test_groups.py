@@ -1,10 +1,12 @@
 """Keys that can vary in one spelling, and points that can be computed side by side."""
 
+from typing import Literal
+
 import numpy as np
 import pytest
 
 from chainrule.errors import ChainruleError
-from chainrule.sweeps import grid, parse_axis
+from chainrule.sweeps import grid, parse_axis, run_points
 from chainrule.sweeps.groups import groups_of
 from chainrule.sweeps.keys import canonical_key, with_values
 from chainrule.tasks import load_task
@@ -15,6 +17,7 @@ from chainrule.tasks import load_task
     [
         ("lr", "optimizer.lr"), ("optimizer.lr", "optimizer.lr"), ("weight_decay", "optimizer.weight_decay"),
         ("beta2", "optimizer.betas.1"), ("lr.0", "lr.0"), ("init.offset.1", "init.offset.1"), ("seed", "seed"),
+        ("buffer.a.b", "buffer.a.b"),
         ("model.activation", "model.activation"), ("penalty.0.strength", "penalty.0.strength"), ("loss", "loss"),
     ],
 )  # fmt: skip
@@ -40,6 +43,36 @@ def test_a_pair_is_changed_in_its_place() -> None:
     both = with_values(task, {"optimizer.betas.1": 0.9, "optimizer.betas.0": 0.5, "lr.0": 3.0})
     assert both.optimizer.arguments["betas"] == [0.5, 0.9]
     assert with_values(task, {"init.scale": 2.0}) == task
+
+
+@pytest.mark.parametrize("engine", ["loop", "vmap", "lanes"])
+def test_a_buffer_varies_from_run_to_run(engine: Literal["loop", "vmap", "lanes"]) -> None:
+    task = load_task("fractal-initialisation", {"data.samples": 20})
+    values = [0.0, 0.5, -2.0]
+    points = [{"buffer.step_offset": value, "lr": 0.5} for value in values]
+    found = run_points(task, points, steps=6, engine=engine).losses
+    assert found is not None
+    for value, losses in zip(values, found, strict=True):
+        alone = load_task(task, {"model.arguments.step_offset": value, "optimizer.lr": 0.5})
+        expected = run_points(alone, [{"seed": 0}], steps=6, engine="loop").losses
+        assert expected is not None
+        np.testing.assert_allclose(losses, expected[0], rtol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("task", "name", "text"),
+    [
+        ("fractal-initialisation", "step_ofset", "one of passes, step_offset\nDid you mean 'step_offset'?"),
+        ("iris", "step_offset", "a model that has one"),
+    ],
+)
+def test_a_buffer_that_the_model_does_not_have(task: str, name: str, text: str) -> None:
+    with pytest.raises(ChainruleError) as caught:
+        run_points(load_task(task), [{f"buffer.{name}": 1.0}], steps=2)
+    assert str(caught.value) == (
+        f"There is no buffer of floats in the model '{name}'.\n  where:    buffer.{name}\n  found:    {name}\n"
+        f"  expected: {text}"
+    )
 
 
 def test_groups_partition_the_points() -> None:

@@ -29,7 +29,7 @@ def put_initial_weights(model: nn.Module, path: Path) -> None:
         for name, value in model.named_parameters()
         if name not in given
     ]
-    for name, value in given.items():
+    for name, value in sorted(given.items()):
         if name not in own:
             close = nearest(name, own, count=1)
             problems.append(

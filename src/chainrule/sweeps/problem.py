@@ -11,6 +11,7 @@ from torch import nn
 
 from chainrule.components import build_network, build_optimizer, build_schedule
 from chainrule.data import Dataset, load_data
+from chainrule.data.drawn import GAUSSIAN
 from chainrule.errors import TaskError, UnknownNameError
 from chainrule.shapes import Tensor
 from chainrule.sweeps.groups import Columns, Group
@@ -57,8 +58,9 @@ class Problem:
 
     @property
     def has_parts(self) -> bool:
-        """Whether the data are split by the seed, so that runs of different seeds train on different samples."""
-        return bool(self.task.data.test or self.task.data.validation)
+        """Whether the data are split or drawn by the seed, so that runs of different seeds have different samples."""
+        data = self.task.data
+        return bool(data.test or data.validation or data.source == GAUSSIAN)
 
     @property
     def records_training(self) -> bool:
