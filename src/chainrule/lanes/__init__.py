@@ -1,6 +1,6 @@
 """Many runs of one small network at once: each lane of the processor's vectors is a run of its own."""
 
-from chainrule.lanes.description import Group, Scheduled, StepDescription, Varying, supervised
+from chainrule.lanes.description import Group, Scheduled, Setting, StepDescription, Varying, supervised
 from chainrule.lanes.kernel import Kernel, compile_runs
 from chainrule.lanes.kernel_code import Shape
 from chainrule.lanes.measures import Measure, convergence, final_loss, lowest_loss, steps_to
@@ -14,6 +14,7 @@ __all__ = [
     "Outcome",
     "Runs",
     "Scheduled",
+    "Setting",
     "Shape",
     "StepDescription",
     "Unsupported",

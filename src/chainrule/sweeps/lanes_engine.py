@@ -19,6 +19,8 @@ from chainrule.lanes import (
     Kernel,
     Measure,
     Runs,
+    Scheduled,
+    Setting,
     StepDescription,
     Unsupported,
     Varying,
@@ -32,7 +34,7 @@ from chainrule.sweeps.batches_of_runs import row_numbers, training_parts, whole_
 from chainrule.sweeps.outcome import EngineName, Numbers, Want
 from chainrule.sweeps.problem import Problem, initial_tensors, varying_strengths
 from chainrule.sweeps.results import Refusal, Rows, Tell, Trained, finite_steps, measure_named, needs_states
-from chainrule.sweeps.settings import chosen, group_settings, rule_name, settings_problem
+from chainrule.sweeps.settings import chosen, group_settings, rule_name, schedule_lines, settings_problem
 from chainrule.training.sharing import loss_of_part
 
 # Near which the kernel is checked against the plain loop: values at which rounding is not blown up.
@@ -52,6 +54,7 @@ class LanesEngine:
         kernel: the training.
         has_measure: whether it has a measure beside the last loss.
         is_padded: whether the last batch of an epoch is filled up with a sample that does not count.
+        lines: what the schedule does to each group of parameters, in each step; see `schedule_lines`.
         threads: that compute; the numbers do not depend on them.
     """
 
@@ -59,6 +62,7 @@ class LanesEngine:
     kernel: Kernel = field(repr=False)  # its graph is long, and every node of it names others
     has_measure: bool
     is_padded: bool
+    lines: list[dict[str, Numbers]]
     threads: int = field(default_factory=lambda: os.cpu_count() or 1)
 
     @property
@@ -68,7 +72,11 @@ class LanesEngine:
 
     def on(self, problem: Problem) -> "LanesEngine":
         """Return the engine for other values or another number of steps of the same group."""
-        return replace(self, problem=problem)
+        lines = self.lines
+        if problem.steps > self.problem.steps and any(lines):
+            longer = schedule_lines(problem)
+            lines = lines if isinstance(longer, str) else longer
+        return replace(self, problem=problem, lines=lines)
 
     def train(self, rows: Rows, want: Want, tell: Tell) -> Trained:
         """Train some runs of the group; see `Engine`."""
@@ -86,6 +94,7 @@ class LanesEngine:
             settings={item.name: chosen(problem.columns, item.name, rows) for item in kernel.description.varying},
             seeds=problem.seeds[rows],
             order=order,
+            schedules=_schedules(self.lines, problem.steps),
             keeps_losses=want.losses,
             keeps_states=keeps_states,
         )
@@ -114,36 +123,38 @@ def prepare_lanes(problem: Problem, want: Want) -> LanesEngine | Refusal:
         return Refusal("lanes", "bfloat16 autocast runs one by one.")
     if problem.task.run.device not in ("auto", "cpu"):
         return Refusal("lanes", f"It computes on the CPU, and the task says run.device = {problem.task.run.device!r}.")
-    if (
-        reason := settings_problem(problem)
-        or _schedule_problem(problem)
-        or _padding_problem(problem)
-        or _recording_problem(problem)
-    ):
+    if reason := settings_problem(problem) or _padding_problem(problem) or _recording_problem(problem):
         return Refusal("lanes", reason)
+    lines = schedule_lines(problem)
+    if isinstance(lines, str):
+        return Refusal("lanes", lines)
     measure = _with_last_loss(measure_named(want.measure)) if want.measure else final_loss()
     try:
-        kernel = compile_runs(_description(problem), measure=measure)
+        kernel = compile_runs(_description(problem, lines), measure=measure)
     except UserModuleError:
         raise
     except Unsupported as error:
         return Refusal("lanes", error.cause or f"{error.what} {error.where}: {error.found}, not {error.expected}.")
     except ChainruleError as error:
         return Refusal("lanes", error.what)
-    return LanesEngine(problem, kernel, want.measure is not None, _is_padded(problem))
+    return LanesEngine(problem, kernel, want.measure is not None, _is_padded(problem), lines)
 
 
-def _description(problem: Problem) -> StepDescription:
+def _description(problem: Problem, lines: list[dict[str, Numbers]]) -> StepDescription:
     batches = problem.base.batches
     own = _has_own_order(problem)
     has_batches = not batches.is_whole or own
     samples, _ = _samples_and_order(problem, np.arange(1), _is_padded(problem))
     strengths = {number: Varying(key, _STRENGTH) for number, key in varying_strengths(problem.columns).items()}
     groups = []
-    for group in group_settings(problem):
+    for place, (group, moved) in enumerate(zip(group_settings(problem), lines, strict=True)):
         varying = {name: Varying(key, _NOMINAL.get(name, 0.1)) for name, key in group.varying.items()}
-        fixed = {name: value for name, value in group.fixed.items() if value is not None}
-        groups.append(Group(group.parameters, {**fixed, **varying}))
+        settings: dict[str, Setting] = {name: value for name, value in group.fixed.items() if value is not None}
+        settings |= varying
+        for name in moved:
+            base = (varying.get("lr") or float(group.fixed["lr"]) or 1.0) if name == "lr" else 1.0
+            settings[name] = Scheduled(f"{place}.{name}", base)
+        groups.append(Group(group.parameters, settings))
     return StepDescription(
         network=problem.base.model,
         objective=_Loss(
@@ -265,9 +276,9 @@ def _mixes_samples(problem: Problem) -> bool:
     return not torch.equal(before, after)
 
 
-def _schedule_problem(problem: Problem) -> str:
-    schedule = problem.base.schedule
-    return f"{type(schedule.scheduler).__name__} moves the learning rate between updates." if schedule else ""
+def _schedules(lines: list[dict[str, Numbers]], steps: int) -> dict[str, Numbers]:
+    """Return the schedules under the names that `_description` gives them, for the first steps."""
+    return {f"{place}.{name}": table[:steps] for place, own in enumerate(lines) for name, table in own.items()}
 
 
 def _samples_and_order(

@@ -18,6 +18,8 @@ from chainrule.sweeps.results import Rows
 
 _OF_TORCH = {"foreach", "fused", "capturable", "differentiable"}  # how torch computes, not what
 _ALMOST = 1e-15
+_PROBES = np.array([1.0, 0.0, 0.3, 1e-3])  # learning rates at which a scheduler is asked what it makes of them
+_LINE = 1e-12  # relative
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,6 +120,39 @@ def _moved(problem: Problem, group: GroupSettings, rates: Numbers) -> dict[str, 
         return {"lr": trial["lr"][:, :1] / first * rates[None]}
     table = _stepped(problem, group, distinct)
     return {name: values[:, places] for name, values in table.items()}
+
+
+def schedule_lines(problem: Problem) -> list[dict[str, Numbers]] | str:
+    """Return what a schedule does to each group of parameters: setting → (steps, 2), factor and offset of its base.
+
+    A learning rate that differs between runs is moved to rate · factor + offset; any other setting that moves has the
+    same value in all runs, which is factor · (the group's own rate) for the rate, and the factor for the others.
+    torch's own scheduler is asked at a few rates, the same for every sweep, so that a run is moved alike in all.
+
+    Returns:
+        One mapping for each group; or a sentence, when the moved rate is no such line.
+    """
+    groups = group_settings(problem)
+    if problem.base.schedule is None or problem.task.schedule is None:
+        return [{} for _ in groups]
+    found = []
+    for group in groups:
+        own: dict[str, Numbers] = {}
+        table = _stepped(problem, group, _PROBES if "lr" in group.varying else np.array([float(group.fixed["lr"])]))
+        for name, values in table.items():
+            offset = values[:, 1] if "lr" in group.varying and name == "lr" else np.zeros(problem.steps)
+            factor = values[:, 0] - offset
+            if name == "lr" and "lr" not in group.varying:
+                factor = factor / (float(group.fixed["lr"]) or 1.0)
+            own[name] = np.stack([factor, offset], axis=-1)
+            if "lr" not in group.varying:
+                continue
+            line = factor[:, None] * _PROBES + offset[:, None] if name == "lr" else factor[:, None]
+            if not np.allclose(line, values, rtol=_LINE, atol=0.0):
+                kind = type(problem.base.schedule.scheduler).__name__
+                return f"{kind} moves the learning rate of each run in a way of its own."
+        found.append(own)
+    return found
 
 
 def _stepped(problem: Problem, group: GroupSettings, rates: Numbers) -> dict[str, Numbers]:
