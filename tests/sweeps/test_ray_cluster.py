@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import re
 import signal
 import socket
 import sys
@@ -15,10 +16,15 @@ import pytest
 import torch
 
 import chainrule
-from chainrule.errors import ClusterError, MissingExtraError
+from chainrule.errors import ClusterError, MissingExtraError, UserModuleError
 from chainrule.sweeps import Outcome, Status, Want, grid, parse_axis, run_points, tiles
-from chainrule.sweeps.tiles import Tile
+from chainrule.sweeps.groups import groups_of
+from chainrule.sweeps.outcome import EngineName
+from chainrule.sweeps.problem import make_problem
+from chainrule.sweeps.running import computing_at
+from chainrule.sweeps.tiles import Tile, Work
 from chainrule.tasks import Task, load_task
+from chainrule.training.devices import placement
 
 NET = """
 import torch
@@ -45,6 +51,26 @@ target = "y"
 kind = "regression"
 [model]
 module = "net.py:Net"
+"""
+BROKEN = """
+import os, signal, sys, torch
+
+class Broken(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.only = torch.nn.Linear(2, 1)
+
+    def forward(self, x):
+        if "default_worker" in " ".join(sys.argv):
+            self.fail()
+        return self.only(x)
+
+    def fail(self):
+        raise ValueError("not on this machine")
+
+class Dying(Broken):
+    def fail(self):
+        os.kill(os.getpid(), signal.SIGKILL)
 """
 EVERYTHING = Want(measure="convergence", parameters=True, gradients=True)
 
@@ -122,17 +148,79 @@ def test_a_killed_worker_and_a_lost_machine_leave_the_same_bits(
 ) -> None:
     monkeypatch.setattr(tiles, "_SECONDS", 0.005)
     points = grid(parse_axis("lr", "log:1e-3:10:60"), parse_axis("init.scale", "lin:.5:3:50"))
-    alone = run_points(own_task, points, want=EVERYTHING)
+    folder = tmp_path / "kept"
+    alone = run_points(own_task, points, want=EVERYTHING, folder=folder)
+    parts = sorted((folder / "parts").iterdir())
+    for part in parts[3:]:
+        part.unlink()
     before = signal.getsignal(signal.SIGTERM)
     saboteur = Saboteur(two_machines, tmp_path / "own")
-    together = run_points(own_task, points, want=EVERYTHING, folder=tmp_path / "parts", progress=saboteur, scale="ray")
+    together = run_points(own_task, points, want=EVERYTHING, folder=folder, progress=saboteur, scale="ray")
     assert saboteur.done == ["worker", "machine"]
     assert together.engine == alone.engine == "lanes"
     assert together.notes == ("On a Ray cluster of 2 machines with 2 CPUs.",)
     assert not together.was_interrupted
     assert same_bits(together, alone)
     assert signal.getsignal(signal.SIGTERM) is before
-    assert len(list((tmp_path / "parts" / "parts").iterdir())) > 20
+    assert sorted((folder / "parts").iterdir()) == parts
+    assert len(parts) > 20
+
+
+@pytest.mark.long
+def test_what_goes_wrong_in_a_tile_ends_the_sweep(
+    two_machines: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "net.py").write_text(BROKEN)
+    monkeypatch.setattr("chainrule.sweeps.ray_cluster._RETRIES", 1)
+    broken, dying = (
+        load_task("xor", {"model": {"module": f"{tmp_path / 'net.py'}:{name}"}, "stop": {"epochs": 3}})
+        for name in ("Broken", "Dying")
+    )
+    with computing_at("ray"):
+        with pytest.raises(UserModuleError) as caught:
+            run_points(broken, [{"lr": 0.1}], engine="loop", scale="ray")
+        assert re.sub(r'".*/code0/', '"', str(caught.value)) == (
+            "Broken failed in forward.\n"
+            "  where: inputs of shape (2, 2)\n"
+            "Traceback (your code, most recent call last):\n"
+            '  File "net.py", line 11, in forward\n'
+            "    self.fail()\n"
+            '  File "net.py", line 15, in fail\n'
+            '    raise ValueError("not on this machine")\n'
+            "ValueError: not on this machine"
+        )
+        with pytest.raises(ClusterError) as lost:
+            run_points(dying, [{"lr": 0.1}], engine="loop", scale="ray")
+    assert str(lost.value) == (
+        "A part of the sweep was lost 2 times with the process or the machine that computed it.\n"
+        f"{lost.value.cause}\n"
+        "Too little memory is the usual cause. What is done is kept where the sweep has a folder."
+    )
+
+
+@pytest.mark.parametrize(
+    ("machines", "engine", "siblings", "expected"),
+    [
+        ([8, 4], "lanes", 1, 8),  # no more than the largest machine has
+        ([8, 4], "lanes", 4, 3),
+        ([8, 4], "lanes", 40, 1),
+        ([8, 4], "vmap", 1, 1),
+        ([8, 4], "loop", 1, 1),  # as a local sweep of a small network
+    ],
+)
+def test_few_tiles_get_more_processors(
+    machines: list[int], engine: EngineName, siblings: int, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed.")
+    ray_cluster = importlib.import_module("chainrule.sweeps.ray_cluster")
+    monkeypatch.setattr(ray_cluster, "_machines", lambda: [{"CPU": float(count)} for count in machines])
+    groups = groups_of(load_task("xor", {"run.device": "cpu"}), [{"lr": 0.1}])
+    with placement("cpu", "float32") as place:
+        work = Work(groups, [make_problem(groups[0], place, None)], None, Want())
+    tile = Tile(0, 0, 1, engine, siblings)
+    assert ray_cluster._needs(tile, work) == (expected, 0)
+    assert ray_cluster.Cluster().slots(expected, 0) == sum(count // expected for count in machines)
+    assert ray_cluster.Cluster().slots(1, 1) == 0
 
 
 def errors_of(address: str, monkeypatch: pytest.MonkeyPatch) -> str:
