@@ -237,12 +237,17 @@ def compare(condition: str, author: Published, resolution: int, steps: int) -> s
     calm = np.max([np.abs(each / ours - 1) for each in moved], axis=0) < 1e-9
     difference = np.abs(ours / meant_measure(author.losses) - 1)[calm]
     lost = int(np.isnan(author.measure).sum())
-    return (
-        f"{condition:15s} away {is_equal[away].mean():9.4%} of {away.sum():6d}   clear {is_equal[clear].mean():9.4%} of"
-        f" {clear.sum():6d}   all {is_equal.mean():9.4%} of {is_equal.size}   measure {np.median(difference):.0e},"
-        f" {(difference < 1e-6).mean():.3%} below 1e-6, {difference.max():.0e} over {calm.sum():6d} calm   converged {theirs.mean():.3f}   NaN {lost}   author {author.seconds:.0f} s,"
-        f" {engine} {seconds:.1f} s"
-    )
+    parts = [
+        f"{condition:15s} away {is_equal[away].mean():9.4%} of {away.sum():6d}",
+        f"clear {is_equal[clear].mean():9.4%} of {clear.sum():6d}",
+        f"all {is_equal.mean():9.4%} of {is_equal.size}",
+        f"measure {np.median(difference):.0e}, {(difference < 1e-6).mean():.3%} below 1e-6, {difference.max():.0e} over"
+        f" {calm.sum():6d} calm",
+        f"converged {theirs.mean():.3f}",
+        f"NaN {lost}",
+        f"author {author.seconds:.0f} s, {engine} {seconds:.1f} s",
+    ]
+    return "   ".join(parts)
 
 
 def show_scan(notebook: Path, conditions: list[str], steps: int) -> None:
