@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from chainrule.errors import ChainruleError
     from chainrule.penalties import ActivationPenalty
-    from chainrule.probes import ActivationChoice, compare_activations
+    from chainrule.probes import ActivationChoice, compare_activations, find_lr
     from chainrule.queries import explain, open_op, why
     from chainrule.recorder import Recorder, record
     from chainrule.registry import HalfSumOfSquares
@@ -34,6 +34,7 @@ _HOMES = {
     "Trace": "chainrule.trace",
     "compare_activations": "chainrule.probes",
     "explain": "chainrule.queries",
+    "find_lr": "chainrule.probes",
     "load_task": "chainrule.tasks",
     "map_runs": "chainrule.sweeps",
     "open_op": "chainrule.queries",
@@ -58,6 +59,7 @@ __all__ = [
     "__version__",
     "compare_activations",
     "explain",
+    "find_lr",
     "load_task",
     "map_runs",
     "open_op",

@@ -36,10 +36,10 @@ def test_the_present_rate_is_placed(present, words):
     assert texts(document, Prose)[1] == f"The optimizer's own rate, {present:g}, {words}"
 
 
-def test_a_rate_outside_of_all_regions_is_said_to_be():
-    middle = found().regions[1:2]
-    document = found_rate_document(found(regions=middle))
-    assert texts(document, Prose)[1] == "The optimizer's own rate, 0.01, lies in no region that was tried."
+@pytest.mark.parametrize(("present", "words"), [(0.01, "is below the good ones."), (3.0, "is above the good ones.")])
+def test_a_rate_outside_of_all_regions_is_placed_too(present, words):
+    document = found_rate_document(found(regions=found().regions[1:2], present=present))
+    assert texts(document, Prose)[1] == f"The optimizer's own rate, {present:g}, {words}"
 
 
 def test_what_was_tried_and_seen_is_said_in_words():

@@ -4,6 +4,7 @@ from chainrule.probes.batch_stream import BatchStream
 from chainrule.probes.budget import Budget, BudgetError
 from chainrule.probes.choice import ActivationChoice, Compared
 from chainrule.probes.comparing_activations import compare_activations
+from chainrule.probes.finding_rates import find_lr
 from chainrule.probes.found_rate import FoundRate
 from chainrule.probes.subject import Subject, subject_of
 
@@ -16,5 +17,6 @@ __all__ = [
     "FoundRate",
     "Subject",
     "compare_activations",
+    "find_lr",
     "subject_of",
 ]

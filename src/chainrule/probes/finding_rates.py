@@ -1,0 +1,206 @@
+"""`chainrule.find_lr`: which learning rate, for any model, loss and batches, or for a task."""
+
+import math
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any, Final
+
+import torch
+from torch import nn
+
+from chainrule.errors import TaskError
+from chainrule.findings import Finding
+from chainrule.probes.batch_stream import BatchStream
+from chainrule.probes.budget import GRADIENT, SHARE, Budget
+from chainrule.probes.find_rate import find_rate
+from chainrule.probes.found_rate import FoundRate
+from chainrule.probes.restoring import restored
+from chainrule.probes.subject import (
+    LossFunction,
+    Schedule,
+    ScheduleFactory,
+    Step,
+    Subject,
+    describe_optimizer,
+    planned_updates,
+    subject_of,
+)
+from chainrule.tasks import Task
+
+SEEDS: Final = 3
+
+
+def find_lr(
+    model: nn.Module,
+    loss_fn: LossFunction | None,
+    loader: Iterable[Any],
+    optimizer: torch.optim.Optimizer,
+    *,
+    updates: int | None = None,
+    epochs: int | None = None,
+    share: float = SHARE,
+    seeds: int = SEEDS,
+    step: Step | None = None,
+    validation: Iterable[Any] | None = None,
+    schedule: ScheduleFactory | None = None,
+    full_batch: bool = False,
+) -> FoundRate:
+    """Find a learning rate by short runs that prove it, and leave everything as it was, bit for bit.
+
+    Model, optimizer, generators of random numbers and the loader are put back, also after an exception or Ctrl-C. The
+    model is trained in the mode that it is in: call `model.train()` before, as the training would.
+
+    Args:
+        model: any module, with the weights that the training would begin with.
+        loss_fn: from the prediction and the targets to one number; None where `step` is given.
+        loader: batches of (inputs, targets), that start anew each time: a DataLoader, or a list.
+        optimizer: over the model's weights; the rates of its groups keep their ratios.
+        updates: of the training that is planned.
+        epochs: of the training that is planned, in place of `updates`; without both, 10.
+        share: of the gradient evaluations of that training, that may be spent here.
+        seeds: how often it is repeated with other orders of the batches.
+        step: from the model and a batch to the loss, for batches that are no pairs.
+        validation: batches that are not trained on, to judge by.
+        schedule: from the optimizer and the number of updates to the scheduler that the training will use, which is
+            stepped after each update; without one the rate is constant.
+        full_batch: the loader's only batch is all that is trained on.
+
+    Returns:
+        The suggestion with its evidence; without a suggestion, `findings` say why and what to look at.
+
+    Raises:
+        TaskError: the optimizer does not train this model, the length of the training is not clear, or the model has
+            weights without a shape.
+        DataError: the batches are used up by looking at them, there are none, or they are no pairs.
+        ShapeError: the loss is not one number.
+        BudgetError: `share` is not above 0 and at most 1.
+
+    Example:
+        >>> found = chainrule.find_lr(model, nn.CrossEntropyLoss(), loader, optimizer, epochs=20)
+        >>> found.suggestion, found.low, found.high
+        >>> found.show()
+    """
+    planned, note = planned_updates(loader, updates, epochs)
+    subject = Subject(
+        model=model,
+        batches=loader,
+        optimizer=optimizer,
+        updates=planned,
+        loss_fn=loss_fn,
+        step=step,
+        validation=validation,
+        schedule=None if schedule is None else Schedule(schedule, "batch", "your own, after each update"),
+        is_full_batch=full_batch,
+        device=next((weight.device for weight in model.parameters()), None),
+        name=type(model).__name__,
+    )
+    return find_subject_rate(subject, share=share, seeds=seeds, notes=(note,) if note else ())
+
+
+def find_task_rate(task: Task, *, share: float = SHARE, seeds: int = SEEDS) -> FoundRate:
+    """Find a learning rate for a task, as its training would build it.
+
+    Args:
+        task: what would be trained.
+        share: of its gradient evaluations, that may be spent.
+        seeds: how often it is repeated with other orders of the batches.
+
+    Raises:
+        ChainruleError: as `train` and `find_lr`.
+    """
+    with subject_of(task) as subject:
+        return find_subject_rate(subject, share=share, seeds=seeds)
+
+
+def find_subject_rate(
+    subject: Subject,
+    *,
+    share: float = SHARE,
+    seeds: int = SEEDS,
+    evaluations: float = 1.0,
+    notes: tuple[str, ...] = (),
+) -> FoundRate:
+    """Find a learning rate for any subject; `find_lr` and the adapters of other libraries end here.
+
+    Args:
+        subject: what is probed; it is as it was afterwards.
+        share: of the gradient evaluations of its training, that may be spent.
+        seeds: how often it is repeated.
+        evaluations: gradient evaluations of one update.
+        notes: sentences to say with the answer.
+
+    Raises:
+        ChainruleError: see `find_lr`.
+    """
+    begun = time.perf_counter()
+    if seeds < 1:
+        raise TaskError(what="The number of seeds is not positive.", found=f"seeds = {seeds}", expected="1 or more")
+    _refuse_strangers(subject)
+    budget = Budget(subject.updates, share, evaluations)
+    with restored(subject) as snapshot:
+        found = _one_batch(subject, budget)
+        if found is None:
+            snapshot.put_back()
+            found = find_rate(subject, budget, tuple(range(seeds)))
+    return replace(found, notes=(*notes, *found.notes), seconds=time.perf_counter() - begun)
+
+
+def _refuse_strangers(subject: Subject) -> None:
+    """Refuse an optimizer that trains nothing of the model."""
+    own = {id(weight) for weight in subject.model.parameters()}
+    if subject.trained and any(id(weight) in own for weight in subject.trained):
+        return
+    raise TaskError(
+        what="The optimizer trains no weight of this model.",
+        found="parameters without requires_grad, or of another model" if own else "a model without parameters",
+        expected="an optimizer over model.parameters()",
+        cause="A model that was copied, moved or compiled after the optimizer was made has other weights.",
+    )
+
+
+def _one_batch(subject: Subject, budget: Budget) -> FoundRate | None:
+    """Refuse a loader of one batch where nobody says that this batch is all that is trained on."""
+    stream = BatchStream(subject.batches)
+    if stream.per_epoch is None:
+        stream.take(2)  # so that it has gone through an epoch of one
+    if stream.per_epoch != 1 or subject.is_full_batch:
+        return None
+    budget.spend(GRADIENT, "loss at the start")
+    start = subject.loss(next(stream)).item()
+    finding = Finding(
+        code="one-batch",
+        severity="warning",
+        claim="The loader has one batch only, so it cannot be known what other batches would do.",
+        where="the loader",
+        evidence={"batches": 1},
+        remedy="If this batch is all that you train on, say so with full_batch=True; otherwise give the loader of the "
+        "training, with at least two batches.",
+    )
+    return refused(subject, budget, finding, start_loss=start)
+
+
+def refused(subject: Subject, budget: Budget, *findings: Finding, start_loss: float = math.nan) -> FoundRate:
+    """Return an answer without a suggestion: why, and what to look at."""
+    return FoundRate(
+        name=subject.name,
+        optimizer=describe_optimizer(subject.optimizer),
+        suggestion=None,
+        low=None,
+        high=None,
+        regions=(),
+        curves=(),
+        limit=None,
+        twins=(),
+        seeds=(),
+        spread=math.nan,
+        certainty="unsure",
+        why_so_sure="",
+        cost=budget.by_purpose,
+        allowed=budget.allowed,
+        planned=budget.planned,
+        present=subject.rate,
+        start_loss=start_loss,
+        noise=math.nan,
+        findings=findings,
+    )
