@@ -33,7 +33,7 @@ from chainrule.probes.range_test import HIGHEST, LOWEST, Ascent, median_edge, ra
 from chainrule.probes.restoring import Snapshot
 from chainrule.probes.stability import NoLimit, stability_limit
 from chainrule.probes.subject import Subject, describe_optimizer
-from chainrule.probes.twins import Judge, judge_of, run_twin
+from chainrule.probes.twins import Judge, constant_loss, judge_of, path_of, run_twin
 
 LEVEL: Final = 0.8
 """Of the loss at the start: where the path is measured."""
@@ -43,14 +43,22 @@ USUAL: Final = dict.fromkeys(_KIN, 10**-2.5)
 """Rates that serve many networks, of optimizers whose updates do not depend on the unit of the loss."""
 EXACT: Final = 0.95
 """Of the limit, where it is exact."""
-_RANGE, _MEASURE = 0.3, 0.75  # of the allowed evaluations: spent after the range tests, and after measuring
+MEASURED: Final = 2
+"""Seeds that the path is measured with."""
+_RANGE, _MEASURE = 0.15, 0.88  # of the allowed evaluations: spent after the range tests, and after measuring
 _BELOW, _ABOVE = 1000.0, 30.0  # times the first range test's edge: where the repeated ones begin and end
 _FEWEST: Final = 20  # gradient evaluations without which nothing can be said
 _TRIES: Final = 6
+_PRODUCTS: Final = 0.05  # of the allowed evaluations: Hessian-vector products where the limit is not exact
+_LONGEST: Final = 150  # updates of a run; more tell nothing new
 _CALIBRATION: Final = 0.04  # of the allowed evaluations: a run that looks for the path
+_CAREFUL: Final = 300.0  # below the edge: the first of these runs
+_STEEPER: Final = 4.0  # from one to the next
+_NEAR, _TELLING = 0.5, 0.15  # of the way to the level: near enough; and so much that it tells how far the rest is
 _SAFE: Final = 2.0  # the suggestion stays this factor below the edge
 _USELESS: Final = 25.0  # paths s: a training that goes no farther than this is too slow
-_OFF_SCALE: Final = 30.0
+_WIDE: Final = 10.0  # the good rates reach this factor down where no path was measured
+_OFF_SCALE: Final = 1.75  # times the loss of the best constant prediction
 
 
 @dataclass(slots=True)
@@ -68,6 +76,7 @@ class _Search:
     twins: list[TwinRun] = field(default_factory=list)
     paths: dict[int, float] = field(default_factory=dict)
     lowest: float = math.inf
+    is_off_scale: bool = False
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -103,7 +112,7 @@ def find_rate(subject: Subject, budget: Budget, seeds: tuple[int, ...] = (0, 1, 
     judge = judge_of(subject, seeds[0])
     snapshot.put_back()
     search = _Search(subject, snapshot, budget, judge, seeds, start=math.nan)
-    if budget.allowed < _FEWEST:
+    if not budget.allows(judge.cost):
         return _refusal(search, _too_short(budget))
     search.start = judge.look(budget)
     if not math.isfinite(search.start):
@@ -111,12 +120,21 @@ def find_rate(subject: Subject, budget: Budget, seeds: tuple[int, ...] = (0, 1, 
     limit = _full_batch_limit(search) if subject.is_full_batch else None
     if limit is not None and limit.is_exact:
         return _exact(search, limit)
+    if budget.left < _FEWEST:
+        return _refusal(search, _too_short(budget))
     _test_ranges(search)
-    search.level = LEVEL * _reference(search)
+    reference = _reference(search)
+    search.level = reference - (1 - LEVEL) * abs(reference)
+    search.is_off_scale = reference < search.start / 2
+    usual = _usual(subject)
+    if search.is_off_scale and usual is not None:
+        return _answer(search, limit, usual)
     _measure(search)
     if not search.paths:
         return _refusal(search, _nothing_trains(search))
-    return _answer(search, limit)
+    paths = list(search.paths.values())
+    path = math.exp(math.fsum(map(math.log, paths)) / len(paths))
+    return _answer(search, limit, _suggestion(search, path), path)
 
 
 def flow_of(subject: Subject) -> float:
@@ -152,7 +170,7 @@ def _test_ranges(search: _Search) -> None:
     """Run a range test over all rates, and shorter ones of other seeds, as steep, round its edge."""
     repeats = len(search.seeds) - 1
     share = math.log(_BELOW * _ABOVE) / math.log(HIGHEST / LOWEST)
-    updates = max(10, int(_RANGE * search.budget.allowed / (1 + share * repeats)))
+    updates = min(max(10, int(_RANGE * search.budget.allowed / (1 + share * repeats))), _LONGEST)
     parts = (search.subject, search.snapshot, search.budget)
     search.ascents.append(range_test(*parts, seed=search.seeds[0], updates=updates))
     edge = search.ascents[0].curve.edge
@@ -167,15 +185,13 @@ def _test_ranges(search: _Search) -> None:
 def _reference(search: _Search) -> float:
     """Return the loss that a fifth is taken of: the start, unless it is off the scale of what training is about.
 
-    Raw inputs can make the first loss hundreds of times what a short run comes to. Getting there is a matter of
-    scale, and says little about the rates that follow. So beyond a ratio of 30 the reference sinks to 3 times the
-    lowest loss that the range test saw, which it reaches at a ratio of 300.
+    Raw inputs can make the first loss hundreds of times the loss of the best constant prediction. Getting there is a
+    matter of scale, and says little about the rates that follow. So the reference is at most 1.75 times that loss.
     """
-    lowest = min(one.lowest for one in search.ascents)
-    if lowest <= 0 or search.start <= _OFF_SCALE * lowest:
+    if min(one.lowest for one in search.ascents) > search.start / 3:
         return search.start
-    ratio = search.start / lowest
-    return lowest * max(3.0, _OFF_SCALE * _OFF_SCALE / ratio)
+    constant = constant_loss(search.judge)
+    return search.start if constant is None else min(search.start, _OFF_SCALE * constant)
 
 
 def _measure(search: _Search) -> None:
@@ -185,41 +201,61 @@ def _measure(search: _Search) -> None:
     if guess is None:
         _persist(search)
         return
-    share = (_MEASURE * budget.allowed - budget.spent) / len(search.seeds)
-    aim = max(5, round(share / 1.5))
-    for seed in search.seeds:
+    share = (_MEASURE * budget.allowed - budget.spent) / MEASURED
+    aim = min(max(5, round(share / 1.25)), _LONGEST)
+    for seed in search.seeds[:MEASURED]:
         if not budget.allows(aim * GRADIENT):
             break
-        path = search.twin(_capped(search, guess / aim), seed, round(1.5 * aim), search.level)
+        path = search.twin(_capped(search, guess / aim), seed, 2 * aim, search.level)
         if path is not None:
             search.paths[seed] = path
             guess = math.exp(math.fsum(map(math.log, search.paths.values())) / len(search.paths))
         else:
-            guess *= 1.5
+            guess = _extrapolated(search, search.twins[-1:]) or 2 * guess
     if not search.paths:
         _persist(search)
 
 
 def _calibrated(search: _Search) -> float | None:
-    """Return about the path to the level, by short runs at rising or falling rates; None where none comes to it."""
-    updates = max(6, round(_CALIBRATION * search.budget.allowed))
-    edge = search.edge or search.ascents[0].curve.points[-1].rate
-    guess = edge / 10
+    """Return about the path to the level, by very short runs at rising rates; None where the loss does not get near."""
+    updates = min(max(5, round(_CALIBRATION * search.budget.allowed)), _LONGEST)
+    rate = (search.edge or search.ascents[0].curve.points[-1].rate) / _CAREFUL
+    first = len(search.twins)
+    best = search.start
     for _ in range(_TRIES):
-        wanted = guess / updates
-        rate = _capped(search, wanted)
-        path = search.twin(rate, search.seeds[0], round(1.5 * updates), search.level)
+        path = search.twin(rate, search.seeds[0], updates, search.level)
         if path is not None:
-            return path
+            break
         run = search.twins[-1]
-        share = (search.start - run.score) / (search.start - search.level)  # of the way to the level
-        if not run.is_stable:
-            guess = min(guess, rate * updates) / 5
-        elif rate < wanted:
-            return None  # the largest rate there is, and it is too slow
-        else:
-            guess *= min(max(1.5 / max(share, 1e-9), 1.5), 8.0)
-    return None
+        if not run.score < best:
+            break  # higher rates do not get farther any more
+        best = run.score
+        if _share(search, run) > _NEAR:
+            break
+        rate *= _STEEPER
+    return _extrapolated(search, search.twins[first:])
+
+
+def _extrapolated(search: _Search, runs: Sequence[TwinRun]) -> float | None:
+    """Return the path to the level as the run has it that came farthest for its path, as if the loss fell evenly."""
+    found = []
+    for run in runs:
+        share = _share(search, run)
+        if share >= _TELLING:
+            found.append(path_of(search.subject.optimizer, [run.rate] * len(run.losses)) / share)
+    return min(found, default=None)
+
+
+def _share(search: _Search, run: TwinRun) -> float:
+    """Return how much of the way to the level a run came; 0 for one that is not stable.
+
+    It is counted in the logarithm of the loss, where that can be taken: a first loss may be off the scale.
+    """
+    if not run.is_stable:
+        return 0.0
+    if min(run.score, search.level) > 0:
+        return math.log(search.start / run.score) / math.log(search.start / search.level)
+    return (search.start - run.score) / (search.start - search.level)
 
 
 def _persist(search: _Search) -> None:
@@ -251,17 +287,20 @@ def _suggestion(search: _Search, path: float) -> float:
     return rate if usual is None else math.sqrt(rate * usual)
 
 
-def _answer(search: _Search, limit: StabilityLimit | None) -> FoundRate:
-    paths = list(search.paths.values())
-    path = math.exp(math.fsum(map(math.log, paths)) / len(paths))
-    wanted = _suggestion(search, path)
+def _answer(search: _Search, limit: StabilityLimit | None, wanted: float, path: float | None = None) -> FoundRate:
+    """Prove a rate by twins, and say what was found.
+
+    Args:
+        search: what is known.
+        limit: the stability limit over a full batch, where it was computed.
+        wanted: the rate.
+        path: to the level, where it was measured.
+    """
     edge = search.edge
-    suggestion = wanted if edge is None else min(wanted, edge / _SAFE)
-    suggestion = _proved(search, suggestion)
-    flow = flow_of(search.subject)
-    low = min(_USELESS * path / flow, suggestion / 2)
-    high = max(suggestion, (edge / _SAFE) if edge is not None else suggestion)
-    singles = [_suggestion(search, one) for one in paths]
+    suggestion = _proved(search, wanted if edge is None else min(wanted, edge / _SAFE))
+    low = suggestion / _WIDE if path is None else min(_USELESS * path / flow_of(search.subject), suggestion / 2)
+    high = suggestion if edge is None else max(suggestion, edge / _SAFE)
+    singles = [_suggestion(search, one) for one in search.paths.values()]
     spread = max(singles) / min(singles) if len(singles) > 1 else math.nan
     certainty, why = _certainty(search, suggestion, wanted, spread)
     return _found(
@@ -269,18 +308,19 @@ def _answer(search: _Search, limit: StabilityLimit | None) -> FoundRate:
         suggestion=suggestion,
         low=low,
         high=high,
-        regions=_regions(search, low, high, path),
+        regions=_regions(search, low, high),
         limit=limit,
         spread=spread,
         certainty=certainty,
         why=why,
+        findings=(_off_scale(search),) if search.is_off_scale else (),
     )
 
 
 def _proved(search: _Search, suggestion: float) -> float:
     """Run twins at the suggestion, a tenth of it and past the edge; halve the suggestion while it is unstable."""
     budget = search.budget
-    updates = max(4, int(budget.left / 3 - search.judge.cost))
+    updates = min(max(4, int(budget.left / 3 - search.judge.cost)), _LONGEST)
     for _ in range(_TRIES):
         if not budget.allows(2 * GRADIENT + search.judge.cost):
             return suggestion
@@ -299,6 +339,8 @@ def _certainty(search: _Search, suggestion: float, wanted: float, spread: float)
         return "unsure", (
             f"The twins ask for {wanted:.3g}, which is too near to what is unstable, so {suggestion:.3g} is suggested."
         )
+    if not search.paths:
+        return "unsure", "It is the usual rate of this optimizer, which twins did not contradict."
     if math.isnan(spread):
         return "unsure", "Only one run came to the level at which the twins are compared."
     count = len(search.paths)
@@ -308,10 +350,9 @@ def _certainty(search: _Search, suggestion: float, wanted: float, spread: float)
     return ("fairly sure" if spread <= 2 else "unsure"), said
 
 
-def _regions(search: _Search, low: float, high: float, path: float) -> tuple[Region, ...]:
+def _regions(search: _Search, low: float, high: float) -> tuple[Region, ...]:
     slow = [run for run in search.twins if run.rate <= low]
-    shown = "the whole training would go no farther than {:.0f} times the path of {:.3g} that loses a fifth of the loss"
-    too_slow = shown.format(_USELESS, path)
+    too_slow = "by the path that twins measured, the whole training would not get far"
     if slow:
         run = max(slow, key=lambda one: one.rate)
         too_slow += f"; at {run.rate:.3g} the loss is at {run.score:.4g} after {len(run.losses)} updates"
@@ -341,7 +382,8 @@ def _full_batch_limit(search: _Search) -> StabilityLimit | None:
     """Return the stability limit over the one batch, and leave a note where there is none."""
     batches = BatchStream(search.subject.batches, search.seeds[0]).take(1)
     search.snapshot.put_back()
-    found = stability_limit(search.subject, batches, search.budget)
+    products = max(4, int(_PRODUCTS * search.budget.allowed))
+    found = stability_limit(search.subject, batches, search.budget, products=products)
     search.snapshot.put_back()
     if isinstance(found, NoLimit):
         search.notes.append(f"Stability limit: {found.reason}")
@@ -418,6 +460,18 @@ def _nothing_trains(search: _Search) -> Finding:
         remedy="Either the model stands on a plateau (deep sigmoid or tanh layers, bad initial weights: see chainrule "
         "explain), or the targets do not follow from the inputs (shuffled, constant or noise), or the loss does not "
         "depend on the weights that the optimizer trains.",
+    )
+
+
+def _off_scale(search: _Search) -> Finding:
+    return Finding(
+        code="loss-off-scale",
+        severity="warning",
+        claim="The loss at the start is far above that of the best constant prediction, so the first updates do no "
+        "more than bring the outputs to the scale of the targets.",
+        where="the model at its initial weights",
+        evidence={"loss at the start": round(search.start, 6), "lowest seen": round(search.lowest, 6)},
+        remedy="Standardise the inputs, and the targets of a regression; then ask again.",
     )
 
 

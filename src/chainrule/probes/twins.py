@@ -22,14 +22,14 @@ from chainrule.probes.batch_stream import BatchStream
 from chainrule.probes.budget import FORWARD, GRADIENT, Budget
 from chainrule.probes.found_rate import TwinRun
 from chainrule.probes.restoring import Snapshot
-from chainrule.probes.subject import Subject
+from chainrule.probes.subject import LossFunction, Subject, moved, pair_of
 from chainrule.shapes import Tensor
 from chainrule.training.evaluation import evaluating
 
 PURPOSE: Final = "twin runs"
 JUDGING: Final = "judging"
 _BATCHES: Final = 2  # to judge by, of the training's batch size
-_LOOKS: Final = 1.2  # from one look to the next, a run has made this many times the updates
+_LOOKS: Final = 1.3  # from one look to the next, a run has made this many times the updates
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,6 +91,43 @@ def judge_of(subject: Subject, seed: int = 0) -> Judge:
     if not taken:
         return Judge(subject, tuple(trained), False, FORWARD * len(trained))
     return Judge(subject, tuple(taken), True, FORWARD * (count / size if size else len(taken)))
+
+
+def constant_loss(judge: Judge) -> float | None:
+    """Return the judged loss of the best constant prediction; None where it is not known.
+
+    It is known of a loss function of prediction and targets, where the prediction is a tensor.
+    """
+    subject = judge.subject
+    if subject.loss_fn is None:
+        return None
+    losses = []
+    for batch in judge.batches:
+        inputs, targets = pair_of(batch if subject.device is None else moved(batch, subject.device))
+        with torch.no_grad(), evaluating(subject.model):
+            prediction = subject.model(inputs)
+        if not isinstance(prediction, Tensor) or prediction.dim() < 1:
+            return None
+        losses.append(_lowest_of_constants(subject.loss_fn, prediction, targets))
+    mean = math.fsum(losses) / len(losses)
+    return mean if math.isfinite(mean) else None
+
+
+def _lowest_of_constants(loss_fn: LossFunction, prediction: Tensor, targets: Any) -> float:
+    constant = prediction.mean(dim=0).detach().clone().requires_grad_()
+    optimizer = torch.optim.LBFGS([constant], max_iter=50, line_search_fn="strong_wolfe")
+    lowest = math.inf
+
+    def look() -> Tensor:
+        nonlocal lowest
+        optimizer.zero_grad()
+        loss = loss_fn(constant.expand_as(prediction), targets).reshape(())
+        loss.backward()  # type: ignore[no-untyped-call]
+        lowest = min(lowest, loss.item())
+        return loss
+
+    optimizer.step(look)  # type: ignore[no-untyped-call]
+    return lowest
 
 
 def _samples(batch: Any) -> int | None:
