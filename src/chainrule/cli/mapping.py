@@ -40,7 +40,7 @@ from chainrule.training import existing_or_error
 FILES: Final = (".png", ".svg", ".html", ".npz", ".parquet")
 _PLAN: Final = "map.json"
 _NUMBERS: Final = "map.npz"
-_FIRST_SECONDS: Final = 1.0  # after which the speed so far says something
+_FIRST_SECONDS: Final = 2.0  # after which the speed so far says something
 _LONG: Final = 10.0  # seconds; from here on the time it will take is said at the beginning
 
 
@@ -358,20 +358,25 @@ def _plan_words(found: Map) -> list[str]:
 
 @final
 class Estimating:
-    """Says once, when it is known, how long a map will take, and hands everything on."""
+    """Says once, when the speed is known, how long a map will take, and hands everything on."""
 
     def __init__(self, inner: LiveProgress, screen: Console) -> None:
         self._inner = inner
         self._screen = screen
+        self._first: Status | None = None
         self._has_said = False
 
     def tell(self, status: Status) -> None:
         """Take note of how far it is."""
-        if not self._has_said and status.seconds >= _FIRST_SECONDS and status.seconds_left is not None:
+        self._first = self._first or status  # what came before it, such as compiling, is done once
+        seconds = status.seconds - self._first.seconds
+        runs = status.runs_done - self._first.runs_done
+        if not self._has_said and seconds >= _FIRST_SECONDS and runs > 0:
             self._has_said = True
-            if status.seconds_left >= _LONG:
-                whole = duration(status.seconds + status.seconds_left)
-                self._screen.print(Text(f"{status.runs:,} runs: about {whole} at the speed so far."), soft_wrap=True)
+            left = (status.runs - status.runs_done) * seconds / runs
+            if left >= _LONG:
+                text = f"{status.runs:,} runs: about {duration(status.seconds + left)} at the speed so far."
+                self._screen.print(Text(text), soft_wrap=True)
         self._inner.tell(status)
 
 

@@ -45,7 +45,7 @@
     function text(cell) {
       if (given.names.length) return given.names[cell];
       const apart = Math.abs(valueAt(cell + 1) - valueAt(cell));
-      return valueAt(cell).toPrecision(digitsFor(valueAt(cell), apart, 2)).replace(/\.?0+(?=e|$)/, "");
+      return Number(valueAt(cell).toPrecision(digitsFor(valueAt(cell), apart, 2))).toString().replace("-", "−");
     }
 
     // The middle of a window, with as many digits as the window asks for.
