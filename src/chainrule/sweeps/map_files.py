@@ -29,7 +29,7 @@ FORMAT: Final = 1
 _ARRAYS: Final = ("measure", "final_loss", "diverged", "steps_run", "is_done")
 
 
-def write_map(found: Map, path: Path) -> None:
+def write_map(found: Map, path: str | Path) -> None:
     """Write a map as an .npz file.
 
     Raises:
@@ -61,7 +61,7 @@ def write_map(found: Map, path: Path) -> None:
         metadata=np.array(json.dumps(metadata)),
         **arrays,
     )
-    write_atomically(path, stream.getvalue())
+    write_atomically(Path(path), stream.getvalue())
 
 
 def read_map(path: str | Path) -> Map:
