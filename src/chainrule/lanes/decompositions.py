@@ -6,6 +6,7 @@ know none of them.
 
 import math
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import torch
@@ -27,6 +28,11 @@ _TORCHS = (
 
 def decomposition_table() -> dict[Any, Callable[..., Any]]:
     """Return which ops are traced as what."""
+    return dict(_table())
+
+
+@cache
+def _table() -> dict[Any, Callable[..., Any]]:  # PyTorch looks its own up anew each time, which takes half a second
     table: dict[Any, Callable[..., Any]] = dict(core_aten_decompositions())
     table.update(get_decompositions(_TORCHS))
     table.update(OURS)

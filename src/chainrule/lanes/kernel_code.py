@@ -37,7 +37,7 @@ from chainrule.lanes.writer import Value, Writer
 
 NAME = "run"
 _TILE_BYTES = 24 * 1024  # of what a tile keeps: most of the nearest cache
-_FAR_TILE_BYTES = 128 * 1024  # of what it keeps when it has to go to the next cache anyway
+_FAR_TILE_BYTES = 256 * 1024  # of what it keeps when it has to go to the next cache anyway
 _SMALL_STEP = 600  # vector operations that are written out without loops
 _PARAMETERS = ("scratch", "states", "settings", "seeds", "shared", "orders", "losses", "records", "status")
 _NUMBERS = ("blocks", "first", "count", "total", "stops")
@@ -112,7 +112,7 @@ def tile_of(plan: Plan, vector_bytes: int) -> int:
     samples = max(plan.graph.samples, 1)
     each = max([1, *(_bytes_of_sample(plan, jobs, vector_bytes) for jobs in plan.stages[1::2])])
     sums = sum(node.size for node in plan.kept if sums_over_samples(node)) * vector_bytes
-    budget = max(_TILE_BYTES, min(_FAR_TILE_BYTES, sums * 3 // 4))
+    budget = max(_TILE_BYTES, min(_FAR_TILE_BYTES, sums * 3 // 2))
     most = max(1, min(samples, budget // each))
     if most >= samples:
         return samples

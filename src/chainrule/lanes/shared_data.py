@@ -92,9 +92,8 @@ class SharedData:
         Groups are always whole, so that a step has the same bits whichever steps are asked for beside it: torch's
         functions of a vector can differ in the last bit from those of its rest.
         """
-        inputs = [self._inputs(step) for step in range(first, first + GROUP)]
-        names = list(inputs[0])
-        stacked = [torch.stack([values[name] for values in inputs]) for name in names]
+        inputs = self._inputs(range(first, first + GROUP))
+        names, stacked = list(inputs), list(inputs.values())
 
         def of_one(*values: Tensor) -> tuple[Tensor, ...]:
             known = self._fixed | dict(zip(names, values, strict=True))
@@ -115,28 +114,32 @@ class SharedData:
         element = _ELEMENTS[self.description.precision] if node.kind is Kind.FLOAT else np.int64
         return np.ascontiguousarray(values, dtype=element)
 
-    def _inputs(self, step: int | None) -> dict[Node, Tensor]:
-        """Return the values of the shared inputs in a step; of those that do not change when it is None."""
+    def _inputs(self, steps: range | None) -> dict[Node, Tensor]:
+        """Return the values of the shared inputs in some steps, [step, ...]; without steps, of those that stay."""
         constants = list(self.inputs.constants.values())
         found: dict[Node, Tensor] = {}
         for node in self.plan.graph.nodes:
-            if node.is_lane or node.changes is (step is None):
+            if node.is_lane or node.changes is (steps is None):
                 continue
-            if node.source is Source.STEP and step is not None:
-                found[node] = torch.tensor(step + 1, dtype=torch.float64)
-            elif node.source is Source.MOVE and step is not None:
+            if node.source is Source.STEP and steps is not None:
+                found[node] = torch.tensor([step + 1 for step in steps], dtype=torch.float64)
+            elif node.source is Source.MOVE and steps is not None:
                 table = self.schedules[self.description.schedules[node.number // 2]]
-                found[node] = torch.tensor(
-                    float(table[min(step, len(table) - 1), node.number % 2]), dtype=torch.float64
-                )
+                found[node] = torch.from_numpy(_rows(np.asarray(table, np.float64)[:, node.number % 2], steps))
             elif node.source is Source.CONSTANT:
                 found[node] = constants[node.number]
             elif node.source is Source.SAMPLES:
-                found[node] = self._samples(node.number, step)
+                found[node] = self._samples(node.number, steps)
         return found
 
-    def _samples(self, number: int, step: int | None) -> Tensor:
+    def _samples(self, number: int, steps: range | None) -> Tensor:
         values = list(self.description.samples.values())[number]
-        if step is not None and self.order is not None:
-            values = values[torch.from_numpy(self.order[min(step, len(self.order) - 1)])]
+        if steps is not None and self.order is not None:
+            values = values[torch.from_numpy(_rows(self.order, steps))]
         return values.detach().to(torch.float64) if values.is_floating_point() else values.detach()
+
+
+def _rows(table: NDArray[Any], steps: range) -> NDArray[Any]:
+    """Return the rows of some steps; beyond the last one it again, for the rest of a group."""
+    rows: NDArray[Any] = table[np.minimum(np.array(steps), len(table) - 1)]
+    return rows

@@ -1,8 +1,8 @@
 """Optimizers as functions without memory: (parameter, gradient, slots, settings, step) → (parameter, slots).
 
 One record each. The formulas, and the order of their operations, are those of torch.optim's loops over single tensors
-(torch/optim/sgd.py, adam.py, adamw.py, rmsprop.py). A setting is a Python number, or a tensor of one number when it
-varies between runs.
+(torch/optim/sgd.py, adam.py, adamw.py, rmsprop.py), but that Adam multiplies with the inverse of a root. A setting is a
+Python number, or a tensor of one number when it varies between runs.
 """
 
 from collections.abc import Callable, Mapping
@@ -83,9 +83,9 @@ def _adam_step(
     if settings["amsgrad"]:
         second = torch.maximum(slots["max_exp_avg_sq"], second)
         new["max_exp_avg_sq"] = second
-    root = torch.sqrt(1 - settings["beta2"] ** step)
+    over_root = 1 / torch.sqrt(1 - settings["beta2"] ** step)  # one division for all elements
     size = settings["lr"] / (1 - settings["beta1"] ** step)
-    return parameter - size * first / (second.sqrt() / root + settings["eps"]), new
+    return parameter - size * first / (second.sqrt() * over_root + settings["eps"]), new
 
 
 def _rmsprop(
