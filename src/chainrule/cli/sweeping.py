@@ -1,7 +1,6 @@
 """`chainrule sweep`: many runs of a task, with other hyperparameters each."""
 
 import json
-import time
 from collections.abc import Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
@@ -10,14 +9,12 @@ from sys import stderr, stdout
 from typing import Any, Final, final
 
 from rich.console import Console
-from rich.progress import BarColumn, TaskID, TextColumn
-from rich.progress import Progress as Bar
 from rich.text import Text
 
 from chainrule.cli.exit_codes import DONE, INTERRUPTED
 from chainrule.cli.json_output import json_text, print_json
+from chainrule.cli.live_line import LiveLine, clock
 from chainrule.cli.overrides import SWEEP_OPTIONS, WHOLE_KEYS
-from chainrule.cli.reporter import PLAIN_SECONDS
 from chainrule.cli.sources import refuse_trace
 from chainrule.cli.training import DEFAULT_TASK
 from chainrule.cli.usage import unknown_option
@@ -258,43 +255,20 @@ class LiveProgress:
     """Shows how far a sweep is: a live line, or a plain one now and then where there is no terminal."""
 
     def __init__(self, screen: Console, is_quiet: bool) -> None:
-        self._screen = screen
         self._is_quiet = is_quiet
-        self._bar: Bar | None = None
-        self._row = TaskID(0)
-        self._last_line = time.perf_counter()
+        self._live = LiveLine(screen)
 
     def tell(self, status: Status) -> None:
         """Show how far it is."""
-        if self._is_quiet:
-            return
-        if not self._screen.is_terminal:
-            now = time.perf_counter()
-            if now - self._last_line >= PLAIN_SECONDS:
-                self._last_line = now
-                self._screen.print(Text(status_line(status)), soft_wrap=True)
-            return
-        if self._bar is None:
-            text = TextColumn("{task.description}", markup=False)
-            self._bar = Bar(BarColumn(bar_width=24), text, console=self._screen, transient=True)
-            self._bar.start()
-            self._row = self._bar.add_task("", total=status.runs)
-        self._bar.update(self._row, completed=status.runs_done, total=status.runs, description=status_line(status))
+        if not self._is_quiet:
+            self._live.show(status_line(status), status.runs_done, status.runs)
 
     def close(self) -> None:
         """Take the live line off the screen."""
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
+        self._live.close()
 
 
 def status_line(status: Status) -> str:
     """Say how far a sweep is, and how long it will take."""
-    left = "?" if status.seconds_left is None else _clock(status.seconds_left)
-    return f"run {status.runs_done}/{status.runs}  {status.engine}  {_clock(status.seconds)} so far  {left} left"
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+    left = "?" if status.seconds_left is None else clock(status.seconds_left)
+    return f"run {status.runs_done}/{status.runs}  {status.engine}  {clock(status.seconds)} so far  {left} left"

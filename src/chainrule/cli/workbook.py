@@ -1,18 +1,17 @@
 """`chainrule workbook`: a training of a small network as a workbook with live formulas."""
 
 import re
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
 from chainrule.cli.exit_codes import DONE
 from chainrule.cli.json_output import print_json
+from chainrule.cli.live_line import LiveLine
 from chainrule.cli.programs import read_program
 from chainrule.cli.usage import UsageError
 from chainrule.documents.sheets import Workbook
@@ -110,43 +109,21 @@ class Stages:
     """Shows what is being done: a live line, or a plain one now and then where there is no terminal."""
 
     def __init__(self, screen: Console) -> None:
-        self._screen = screen
+        self._live = LiveLine(screen, PLAIN_SECONDS)
         self._text = ""
-        self._last_line = time.perf_counter()
-        self._bar: Progress | None = None
-        self._row = TaskID(0)
 
     def begin(self, text: str) -> None:
         """Say what begins; plainly only if it is a while since the last line."""
         self._text = printable(text)
-        if not self._screen.is_terminal:
-            self._say(f"{self._text} ...")
-            return
-        if self._bar is None:
-            columns = BarColumn(bar_width=24), TextColumn("{task.description}", markup=False)
-            self._bar = Progress(*columns, console=self._screen, transient=True, redirect_stdout=False)
-            self._bar.start()
-            self._row = self._bar.add_task("", total=None)
-        self._bar.update(self._row, description=self._text, refresh=True)
+        self._live.show(f"{self._text} ...")
 
     def tell(self, part: float) -> None:
         """Say which part is done, from 0 to 1."""
-        if self._bar is not None:
-            self._bar.update(self._row, completed=part, total=1.0)
-        elif not self._screen.is_terminal:
-            self._say(f"{self._text}: {part:.0%}")
-
-    def _say(self, text: str) -> None:
-        now = time.perf_counter()
-        if now - self._last_line >= PLAIN_SECONDS:
-            self._last_line = now
-            self._screen.print(Text(text), soft_wrap=True)
+        self._live.show(f"{self._text}: {part:.0%}", part, 1.0)
 
     def close(self) -> None:
         """Take the live line off the screen."""
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
+        self._live.close()
 
 
 def _losses(workbook: Workbook) -> tuple[float, ...]:
