@@ -79,7 +79,7 @@ def find_swaps(model: nn.Module, inputs: Any, only: Sequence[str] = ()) -> Swaps
             found="; ".join(kept) or "no module that is an activation of torch.nn",
             expected="activations of the hidden layers as modules, such as self.activation = nn.ReLU()",
             cause="Functional activations (torch.relu, F.gelu) inside forward() cannot be seen or replaced.",
-            next_step="Make them modules, or give a factory for each: see candidates.",
+            next_step="Make them modules, and compare again.",
         )
     return Swaps(
         tuple(found),

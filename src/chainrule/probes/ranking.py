@@ -13,6 +13,7 @@ covers what it says for normal differences and more for heavy tails. `tests/prob
 Tests that only look at signs (Wilcoxon, sign flips) cannot fall below 2/2ⁿ, which is above α/m for n up to 9.
 """
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -190,6 +191,7 @@ def mean_interval(values: NDArray[np.float64], level: float = LEVEL) -> tuple[fl
     return mean, mean - reach, mean + reach
 
 
+@functools.cache
 def student_quantile(share: float, degrees: int) -> float:
     """Return the place below which a share of Student's distribution lies, for a share from one half on.
 

@@ -1,0 +1,183 @@
+import math
+
+import numpy as np
+import pytest
+
+from chainrule.errors import TaskError
+from chainrule.probes.activation_runs import Ends, Start
+from chainrule.probes.candidates import USUAL, candidate_of
+from chainrule.probes.comparing import compare, plan_of
+from chainrule.probes.gains import LayerGain
+from chainrule.probes.tuning import decades_round
+from chainrule.sweeps import Progress, Status
+
+DECADES = decades_round(1e-2)
+
+
+class Made:
+    """Runs of a made-up world: each candidate has a best loss, and the seed adds luck that all share."""
+
+    judges_validation = True
+
+    def __init__(self, levels, *, noise=0.01, layers=2, informed=1.0, chi=1.0, training=None, stop_after=None):
+        self.levels, self.noise, self.layers, self.informed, self.chi = levels, noise, layers, informed, chi
+        self.training, self.stop_after, self.calls = training, stop_after, 0
+
+    def ends(self, candidate, points, part, progress):
+        self.calls += 1
+        number = list(self.levels).index(candidate.label)
+        values = []
+        for rate, seed in points:
+            own = np.random.default_rng([seed, number, round(1e6 * rate)]).normal(0, self.noise)
+            luck = np.random.default_rng([seed, 99]).normal(0, 0.2)
+            values.append(self.levels[candidate.label] + 0.2 * (math.log10(rate) + 2) ** 2 + luck + own)
+        judged = np.array(values)
+        done = np.ones(len(points), np.bool_)
+        if self.stop_after is not None and self.calls > self.stop_after:
+            done[1:] = False
+        training = judged if self.training is None else np.full(len(points), self.training)
+        return Ends(judged, judged + self.informed, training, done)
+
+    def start(self, candidate, seed):
+        layers = tuple(LayerGain(f"layer{number}", 1.0, self.chi, 0.0, 0.0) for number in range(self.layers))
+        return Start(3.0, 3.0, layers)
+
+
+def plan(*names, seeds=8):
+    return plan_of([candidate_of(name) for name in names], DECADES, 0, seeds, 4)
+
+
+def test_the_better_one_is_found_and_the_count_of_runs_is_the_plans():
+    runs = Made({"ReLU": 1.0, "Tanh": 0.7, "GELU": 1.2})
+    asked = plan("ReLU", "Tanh", "GELU")
+    found = compare(runs, asked, has_norm=False)
+    assert found.ranking.order == ("Tanh", "ReLU", "GELU")
+    assert found.ranking.chosen == "Tanh"
+    assert found.runs == asked.runs == 3 * (8 * 4 + 8)
+    assert [each.rate for each in found.compared] == pytest.approx([1e-2, 1e-2, 1e-2])
+    assert found.findings == []
+
+
+def test_tuning_seeds_are_none_of_those_compared_with():
+    for seeds in (5, 8, 1200):
+        asked = plan("ReLU", "Tanh", seeds=seeds)
+        assert not set(asked.seeds) & set(asked.tuning_seeds)
+
+
+def test_equal_ones_tie_and_the_simplest_is_taken():
+    quiet = 0
+    for trial in range(40):
+        runs = Made({"ReLU": 1.0, "LeakyReLU": 1.0 + 1e-9 * trial, "GELU": 2.0}, noise=0.0005)
+        found = compare(runs, plan("ReLU", "LeakyReLU", "GELU"), has_norm=False).ranking
+        quiet += set(found.order[:2]) == {"ReLU", "LeakyReLU"} and not found.differences[0].is_shown
+        assert found.chosen == "ReLU"
+    assert quiet >= 38
+
+
+@pytest.mark.parametrize(
+    ("layers", "has_norm", "levels", "chosen"),
+    [
+        (6, False, {"ReLU": 1.0, "Sigmoid": 0.99}, "ReLU"),
+        (6, True, {"ReLU": 1.0, "Sigmoid": 0.9}, "Sigmoid"),
+        (2, False, {"ReLU": 1.0, "Sigmoid": 0.9}, "Sigmoid"),
+        (6, False, {"ReLU": 1.0, "Sigmoid": 0.3}, "Sigmoid"),
+    ],
+)
+def test_sigmoid_in_six_layers_without_a_norm_only_where_shown(layers, has_norm, levels, chosen):
+    noise = 0.03 if levels["Sigmoid"] > 0.95 else 0.001
+    found = compare(Made(levels, layers=layers, noise=noise), plan(*levels), has_norm=has_norm)
+    assert found.ranking.chosen == chosen
+
+
+def test_a_loss_that_is_noise_is_refused():
+    found = compare(Made({"ReLU": 1.0, "Tanh": 0.9}, informed=0.0), plan("ReLU", "Tanh"), has_norm=False)
+    assert found.ranking is None
+    assert [each.code for each in found.findings] == ["loss-is-noise"]
+    assert found.findings[0].claim == (
+        "The loss is noise: on the validation samples no activation's predictions fit their own targets better than "
+        "those of other samples, so no activation can be called better."
+    )
+
+
+@pytest.mark.parametrize("training", [3.0, 7.0, math.nan])
+def test_where_nothing_trains_it_says_so(training):
+    found = compare(Made({"ReLU": 1.0, "Tanh": 0.9}, training=training), plan("ReLU", "Tanh"), has_norm=False)
+    assert found.ranking is None
+    assert [each.code for each in found.findings] == ["nothing-trains"]
+    assert found.findings[0].claim.startswith("Nothing trains: with no activation, and at no rate")
+
+
+@pytest.mark.parametrize(("chi", "fate"), [(0.1, "die out"), (20.0, "blow up")])
+def test_gains_outside_of_the_bounds_are_said(chi, fate):
+    found = compare(Made({"ReLU": 1.0, "Tanh": 0.9}, layers=4, chi=chi), plan("ReLU", "Tanh"), has_norm=False)
+    assert [each.code for each in found.findings] == ["extreme-gain", "extreme-gain"]
+    assert f"ReLU: changes of the inputs {fate} before training: χ over 4 layers is {chi**4:.2g}" in (
+        found.findings[0].claim
+    )
+
+
+def test_an_interruption_keeps_what_is_finished():
+    runs = Made({"ReLU": 1.0, "Tanh": 0.9, "GELU": 2.0}, stop_after=7)
+    found = compare(runs, plan("ReLU", "Tanh", "GELU"), has_norm=False)
+    assert found.was_interrupted
+    assert [each.label for each in found.compared] == ["ReLU", "Tanh"]
+    assert found.ranking.chosen == "Tanh"
+    assert found.findings[0].claim == "The comparison was interrupted; not compared: GELU."
+    early = compare(Made({"ReLU": 1.0, "Tanh": 0.9}, stop_after=1), plan("ReLU", "Tanh"), has_norm=False)
+    assert (early.compared, early.ranking) == ([], None)
+
+
+def test_progress_is_a_whole():
+    class Heard:
+        def __init__(self):
+            self.told = []
+
+        def tell(self, status):
+            self.told.append(status)
+
+    class Telling(Made):
+        def ends(self, candidate, points, part, progress):
+            for done in range(1, len(points) + 1):
+                progress.tell(Status(done, len(points), 0.0, None, "loop"))
+            return super().ends(candidate, points, part, progress)
+
+    heard = Heard()
+    assert isinstance(heard, Progress)
+    asked = plan("ReLU", "Tanh")
+    compare(Telling({"ReLU": 1.0, "Tanh": 0.9}), asked, has_norm=False, progress=heard)
+    assert [status.runs_done for status in heard.told] == list(range(1, asked.runs + 1))
+    assert {status.runs for status in heard.told} == {asked.runs}
+    assert heard.told[-1].seconds_left == 0.0
+
+
+@pytest.mark.parametrize(
+    ("names", "seeds", "message"),
+    [
+        (("ReLU",), 8, "There is nothing to compare.\n  where:    candidates\n  found:    ReLU\n"
+         "  expected: at least two activations, each once"),
+        (("ReLU", "relu"), 8, "There is nothing to compare.\n  where:    candidates\n  found:    ReLU, ReLU\n"
+         "  expected: at least two activations, each once"),
+        (("ReLU", "Tanh"), 4, "So few seeds cannot show a difference.\n"
+         "  found:    4 to compare with, 4 to tune with\n"
+         "  expected: at least 5 to compare with, and 1 to tune with"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_compared_is_refused(names, seeds, message):
+    with pytest.raises(TaskError) as caught:
+        plan(*names, seeds=seeds)
+    assert str(caught.value) == message
+
+
+def test_candidates_carry_the_gain_of_the_catalogue():
+    assert candidate_of("leaky_relu", {"negative_slope": 0.2}).label == "LeakyReLU(negative_slope=0.2)"
+    assert candidate_of("ReLU").gain == pytest.approx(math.sqrt(2))
+    assert [name for name in USUAL if candidate_of(name).is_sigmoid] == ["Sigmoid"]
+    with pytest.raises(TaskError) as caught:
+        candidate_of("Softmax")
+    assert str(caught.value) == (
+        "Softmax cannot be compared as the activation of the hidden layers.\n"
+        "  where:    candidates\n"
+        "  found:    Softmax\n"
+        "  expected: an activation that maps each number by itself\n"
+        "Initial weights need its gain, and its gain depends on the number of its inputs, or is infinite."
+    )
