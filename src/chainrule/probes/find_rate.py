@@ -33,7 +33,7 @@ from chainrule.probes.range_test import HIGHEST, LOWEST, Ascent, median_edge, ra
 from chainrule.probes.restoring import Snapshot
 from chainrule.probes.stability import NoLimit, stability_limit
 from chainrule.probes.subject import Subject, describe_optimizer
-from chainrule.probes.twins import Judge, constant_loss, judge_of, path_of, run_twin
+from chainrule.probes.twins import JUDGING, Judge, constant_loss, judge_of, path_of, run_twin
 
 LEVEL: Final = 0.8
 """Of the loss at the start: where the path is measured."""
@@ -45,7 +45,7 @@ EXACT: Final = 0.95
 """Of the limit, where it is exact."""
 MEASURED: Final = 2
 """Seeds that the path is measured with."""
-_RANGE, _MEASURE = 0.15, 0.88  # of the allowed evaluations: spent after the range tests, and after measuring
+_RANGE, _MEASURE = 0.2, 0.88  # of the allowed evaluations: spent after the range tests, and after measuring
 _BELOW, _ABOVE = 1000.0, 30.0  # times the first range test's edge: where the repeated ones begin and end
 _FEWEST: Final = 20  # gradient evaluations without which nothing can be said
 _TRIES: Final = 6
@@ -188,8 +188,7 @@ def _reference(search: _Search) -> float:
     Raw inputs can make the first loss hundreds of times the loss of the best constant prediction. Getting there is a
     matter of scale, and says little about the rates that follow. So the reference is at most 1.75 times that loss.
     """
-    if min(one.lowest for one in search.ascents) > search.start / 3:
-        return search.start
+    search.budget.spend(search.judge.cost, JUDGING)
     constant = constant_loss(search.judge)
     return search.start if constant is None else min(search.start, _OFF_SCALE * constant)
 
@@ -227,6 +226,9 @@ def _calibrated(search: _Search) -> float | None:
         if path is not None:
             break
         run = search.twins[-1]
+        if not run.is_stable and best == search.start:
+            rate /= _CAREFUL / _STEEPER  # the range test was over before it showed an edge
+            continue
         if not run.score < best:
             break  # higher rates do not get farther any more
         best = run.score
@@ -299,7 +301,7 @@ def _answer(search: _Search, limit: StabilityLimit | None, wanted: float, path: 
     edge = search.edge
     suggestion = _proved(search, wanted if edge is None else min(wanted, edge / _SAFE))
     low = suggestion / _WIDE if path is None else min(_USELESS * path / flow_of(search.subject), suggestion / 2)
-    high = suggestion if edge is None else max(suggestion, edge / _SAFE)
+    high = max([suggestion] + [run.rate for run in search.twins if run.is_stable and run.rate < _unstable_from(search)])
     singles = [_suggestion(search, one) for one in search.paths.values()]
     spread = max(singles) / min(singles) if len(singles) > 1 else math.nan
     certainty, why = _certainty(search, suggestion, wanted, spread)
@@ -318,7 +320,7 @@ def _answer(search: _Search, limit: StabilityLimit | None, wanted: float, path: 
 
 
 def _proved(search: _Search, suggestion: float) -> float:
-    """Run twins at the suggestion, a tenth of it and past the edge; halve the suggestion while it is unstable."""
+    """Run twins at the suggestion, a tenth of it and ten times it; halve the suggestion while it is unstable."""
     budget = search.budget
     updates = min(max(4, int(budget.left / 3 - search.judge.cost)), _LONGEST)
     for _ in range(_TRIES):
@@ -328,7 +330,7 @@ def _proved(search: _Search, suggestion: float) -> float:
         if search.twins[-1].is_stable:
             break
         suggestion /= 2
-    for rate in (suggestion / 10, 2 * (search.edge or suggestion)):
+    for rate in (suggestion / 10, suggestion * 10):
         if budget.allows(updates * GRADIENT + search.judge.cost):
             search.twin(rate, search.seeds[0], updates)
     return suggestion
@@ -363,16 +365,21 @@ def _regions(search: _Search, low: float, high: float) -> tuple[Region, ...]:
         fall = f"from {search.start:.4g} to {best.score:.4g} in {len(best.losses)} updates"
         text = f"at {best.rate:.3g} the loss falls {fall}"
     regions = [Region("too slow", None, low, too_slow), Region("good", low, high, text)]
-    edge = search.edge
-    if edge is None:
+    unstable = _unstable_from(search)
+    if unstable == math.inf:
         return tuple(regions)
-    unstable = f"the loss of range tests leaves at {edge:.3g}"
-    lost = [run for run in search.twins if run.rate >= edge and not run.is_stable]
+    lost = [run for run in search.twins if run.rate == unstable and not run.is_stable]
+    shown = f"the loss of range tests leaves at {unstable:.3g}"
     if lost:
-        run = min(lost, key=lambda one: one.rate)
-        after = f"at {run.score:.4g}" if math.isfinite(run.score) else "not finite"
-        unstable += f"; at {run.rate:.3g} it is {after} after {len(run.losses)} updates"
-    return (*regions, Region("unstable", edge, None, unstable))
+        after = f"at {lost[0].score:.4g}" if math.isfinite(lost[0].score) else "not finite"
+        shown = f"at {unstable:.3g} the loss is {after} after {len(lost[0].losses)} updates"
+    return (*regions, Region("unstable", unstable, None, shown))
+
+
+def _unstable_from(search: _Search) -> float:
+    """Return the lowest rate that was seen to be unstable, by twins or range tests; infinite where none was."""
+    seen = [run.rate for run in search.twins if not run.is_stable]
+    return min([*seen, search.edge or math.inf])
 
 
 # Full batches

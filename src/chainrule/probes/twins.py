@@ -29,6 +29,7 @@ from chainrule.training.evaluation import evaluating
 PURPOSE: Final = "twin runs"
 JUDGING: Final = "judging"
 _BATCHES: Final = 2  # to judge by, of the training's batch size
+_CONSTANT_UPDATES: Final = 150
 _LOOKS: Final = 1.3  # from one look to the next, a run has made this many times the updates
 
 
@@ -114,19 +115,23 @@ def constant_loss(judge: Judge) -> float | None:
 
 
 def _lowest_of_constants(loss_fn: LossFunction, prediction: Tensor, targets: Any) -> float:
-    constant = prediction.mean(dim=0).detach().clone().requires_grad_()
-    optimizer = torch.optim.LBFGS([constant], max_iter=50, line_search_fn="strong_wolfe")
+    """Return about the lowest loss of one prediction for all samples, by Adam from the means of what there is."""
+    starts = [prediction.detach()]
+    if isinstance(targets, Tensor) and targets.shape == prediction.shape and targets.is_floating_point():
+        starts.append(targets.detach())
     lowest = math.inf
-
-    def look() -> Tensor:
-        nonlocal lowest
-        optimizer.zero_grad()
-        loss = loss_fn(constant.expand_as(prediction), targets).reshape(())
-        loss.backward()  # type: ignore[no-untyped-call]
-        lowest = min(lowest, loss.item())
-        return loss
-
-    optimizer.step(look)  # type: ignore[no-untyped-call]
+    for start in starts:
+        constant = start.mean(dim=0).clone().requires_grad_()
+        rate = 0.05 * max(1.0, constant.abs().max().item())
+        optimizer = torch.optim.Adam([constant], lr=rate)
+        for _ in range(_CONSTANT_UPDATES):
+            optimizer.zero_grad()
+            loss = loss_fn(constant.expand_as(prediction), targets)
+            if not math.isfinite(loss.item()):
+                break
+            lowest = min(lowest, loss.item())
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
     return lowest
 
 
