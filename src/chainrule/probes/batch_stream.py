@@ -71,7 +71,7 @@ class BatchStream(Iterator[Any]):
 
     def __init__(self, batches: Iterable[Any], seed: int | None = None) -> None:
         refuse_used_up(batches)
-        self._source = _own_copy(batches)
+        self._source = own_copy(batches)
         self._seed = seed
         self._epoch = -1
         self._count = 0
@@ -154,7 +154,8 @@ def refuse_used_up(batches: Iterable[Any]) -> None:
         )
 
 
-def _own_copy(batches: Iterable[Any]) -> Iterable[Any]:
+def own_copy(batches: Iterable[Any]) -> Iterable[Any]:
+    """Return a loader whose workers are not the user's; anything else as it is."""
     if not isinstance(batches, DataLoader):
         return batches
     loader = copy.copy(batches)
@@ -164,9 +165,10 @@ def _own_copy(batches: Iterable[Any]) -> Iterable[Any]:
 
 def _generators_of(batches: Iterable[Any]) -> list[torch.Generator]:
     """Return the generators that decide the order of a loader."""
-    parts: list[object] = [batches]
+    loader = getattr(batches, "loader", batches)  # of an iterable that gathers another's batches
+    parts: list[object] = [loader]
     for name in ("sampler", "batch_sampler", "dataset"):
-        part = getattr(batches, name, None)
+        part = getattr(loader, name, None)
         parts += [part, getattr(part, "sampler", None)]
     found = [getattr(part, "generator", None) for part in parts]
     return [generator for generator in found if isinstance(generator, torch.Generator)]

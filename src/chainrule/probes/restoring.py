@@ -50,15 +50,17 @@ def restored(subject: Subject) -> "Iterator[Snapshot]":
 
 
 @contextmanager
-def kept(owner: object, depth: int) -> Iterator[None]:
-    """Leave an object of another library as it was: its attributes, lists and tables, its model, all generators.
+def kept(*owners: object, depth: int, apart: tuple[object, ...] = ()) -> Iterator[None]:
+    """Leave objects of another library as they were: attributes, lists and tables, modules, and all generators.
 
     Args:
-        owner: a trainer, say.
+        owners: a trainer, say.
         depth: how many attributes of attributes are looked through.
+        apart: what is not looked into, such as a model that `restored` takes care of.
     """
-    snapshot = Snapshot()
-    snapshot.keep(owner, depth)
+    snapshot = Snapshot(apart=apart)
+    for owner in owners:
+        snapshot.keep(owner, depth)
     with _putting_back(snapshot):
         yield
 
@@ -86,13 +88,15 @@ class Snapshot:
 
     Args:
         subject: what is noted down; None for the generators alone.
+        apart: what is passed over.
 
     Raises:
         DataError, TaskError: see `restored`.
     """
 
-    def __init__(self, subject: Subject | None = None) -> None:
-        self._seen: dict[int, object] = {}  # by identity, with the objects, so that no other can take their place
+    def __init__(self, subject: Subject | None = None, *, apart: tuple[object, ...] = ()) -> None:
+        # By identity, with the objects, so that no other can take their place.
+        self._seen: dict[int, object] = {id(one): one for one in apart}
         self._storages: dict[int, object] = {}
         self._actions: list[PutBack] = []
         self._keep_global_generators()
@@ -196,7 +200,10 @@ class Snapshot:
         """Note a module with all inside it; raises TaskError for weights without a shape."""
         for inner in module.modules():
             if self._is_new(inner):
-                self.keep_table(vars(inner), 3, keeps_tensors=True, follows_objects=False)
+                self._keep_attributes(inner)
+
+    def _keep_attributes(self, module: nn.Module) -> None:
+        self.keep_table(vars(module), 3, keeps_tensors=True, follows_objects=False)
 
     def keep(self, value: object, depth: int, keeps_tensors: bool = False, follows_objects: bool = True) -> None:
         """Note an object and what it holds, down to a depth.
@@ -217,7 +224,7 @@ class Snapshot:
             if keeps_tensors:
                 self._keep_tensor(value)
         elif isinstance(value, nn.Module):
-            self._seen.pop(id(value))
+            self._keep_attributes(value)
             self.keep_module(value)
         elif self._keep_generator(value):
             return
