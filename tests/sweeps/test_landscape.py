@@ -116,3 +116,15 @@ def test_lists_have_no_distances_and_no_margin() -> None:
     assert found.best is not None
     assert (found.best.x, found.best.beyond, found.best.below) == ("ReLU", (None, None), (None, None))
     assert reach(names) == 0
+
+
+def test_a_coarse_map_has_a_margin_of_a_pixel() -> None:
+    coarse = parse_axis("lr.0", "log:1e-2:1e2:5")
+    assert reach(coarse) == 1
+    succeeds = np.ones((5, 5), bool)
+    succeeds[4, 4] = False
+    found = look_at(coarse, coarse, -np.arange(25.0).reshape(5, 5), succeeds, np.ones_like(succeeds))
+    assert found.best is not None
+    assert found.recommended is not None
+    assert (found.best.row, found.best.column) == (4, 3)
+    assert (found.recommended.row, found.recommended.column) == (4, 2)

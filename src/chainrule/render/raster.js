@@ -30,7 +30,10 @@
     function ticks(first, last) {
       if (given.names.length) return namedTicks(first, last);
       const powers = isLog ? powersBetween(low + first * step, low + last * step) : [];
-      if (powers.length >= 2) return powers.map((power) => ({ cell: (power - low) / step, text: powerText(power) }));
+      if (powers.length >= 2) {
+        const isPlain = powers[0] >= -3 && powers[powers.length - 1] <= 4;
+        return powers.map((power) => ({ cell: (power - low) / step, text: powerText(power, isPlain) }));
+      }
       const values = roundNumbers(valueAt(first), valueAt(last), 5);
       const texts = distinctTexts(values);
       return values.map((value, place) => ({ cell: cellOf(value), text: texts[place] }));
@@ -63,12 +66,12 @@
   function powersBetween(first, last) {
     const found = [];
     for (let power = Math.ceil(first - 1e-9); power <= last + 1e-9; power += 1) found.push(power);
-    const every = Math.ceil(found.length / 9);
+    const every = Math.ceil(found.length / 10);
     return found.filter((_, place) => place % every === 0);
   }
 
-  const powerText = (power) =>
-    power >= -3 && power <= 4
+  const powerText = (power, isPlain) =>
+    isPlain
       ? String(Number((10 ** power).toPrecision(1)))
       : "10" + String(power).replace(/./g, (sign) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(sign)]);
 

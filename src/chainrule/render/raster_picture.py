@@ -13,7 +13,7 @@ from chainrule.render.raster_colours import colours_of, key_of, palette_of
 
 WIDTH: Final = 7.2
 HEIGHT: Final = 5.9
-_TICKS_AT_MOST: Final = 9
+_TICKS_AT_MOST: Final = 10
 _NAMES_AT_MOST: Final = 16
 
 

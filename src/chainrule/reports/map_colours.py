@@ -140,10 +140,9 @@ def _ticks_of_decades(low: float, high: float) -> tuple[tuple[float, str], ...]:
         return tuple((float(place), f"{10.0 ** (low + place * (high - low)):.3g}") for place in places)
     step = -(-(last - first + 1) // _TICKS_AT_MOST)
     powers = range(first, last + 1, step)
-    return tuple(((power - low) / (high - low), _power(power)) for power in powers)
+    are_plain = first >= -3 and last <= 4
+    return tuple(((power - low) / (high - low), f"{10.0**power:g}" if are_plain else _power(power)) for power in powers)
 
 
 def _power(exponent: int) -> str:
-    if -3 <= exponent <= 4:
-        return f"{10.0**exponent:g}"
     return "10" + str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))

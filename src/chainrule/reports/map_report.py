@@ -193,7 +193,7 @@ def _spot_text(found: Map, spot: Spot) -> str:
     final = found.final_loss[spot.row, spot.column]
     where = f"{found.plan.x.key} {text_of(spot.x)}, {found.plan.y.key} {text_of(spot.y)}"
     if found.plan.measure == "convergence":
-        return f"{where}: it converges fastest of those (measure {value:.4g}), to a loss of {final:.4g}"
+        return f"{where}: measure {value:.4g}, final loss {final:.4g}"
     also = "" if found.plan.measure == "final_loss" else f", final loss {final:.4g}"
     return f"{where}: {label_of(found)} {value:.4g}{also}"
 
@@ -233,11 +233,15 @@ def _rough_sentence(axis: Axis, rough: Roughness) -> str:
         return f"No line along {axis.key} crosses a border."
     text = (
         f"Along {axis.key} {count_of(rough.lines, 'line')} of pixels {'cross' if rough.lines > 1 else 'crosses'} the "
-        f"border, {rough.crossings:.3g} times on average (once is a clean border)"
+        f"border, {_times(rough.crossings)} on average (once is a clean border)"
     )
     if rough.per_decade is None:
         return text + "."
-    return f"{text}; within {NEAR:g} decades of the first crossing there are {rough.per_decade:.3g} crossings a decade."
+    return f"{text}; within {NEAR:g} decades of the first crossing there are {rough.per_decade:.2f} crossings a decade."
+
+
+def _times(count: float) -> str:
+    return "once" if count == 1 else f"{count:.3g} times"
 
 
 def _dimension_blocks(found: Map, seen: Landscape) -> list[Block]:

@@ -123,12 +123,12 @@ def look_at(x: Axis, y: Axis, ranking: Numbers, succeeds: NDArray[np.bool_], is_
 
 
 def reach(axis: Axis) -> int:
-    """Return how many pixels along an axis lie within the margin; 0 on an axis that is no range."""
+    """Return how many pixels along an axis lie within the margin, 1 at least; 0 on an axis that is no range."""
     if axis.scale == "list" or len(axis) < 2:
         return 0
     low, high = float(axis.values[0]), float(axis.values[-1])
     share = math.log(MARGIN) / math.log(high / low) if axis.scale == "log" else LINEAR_MARGIN
-    return int(share * (len(axis) - 1) * (1 + _ROUNDING))
+    return max(1, int(share * (len(axis) - 1) * (1 + _ROUNDING)))
 
 
 def _near(fails: NDArray[np.bool_], columns: int, rows: int) -> NDArray[np.bool_]:
