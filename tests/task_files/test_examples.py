@@ -3,7 +3,7 @@ import tomllib
 import pytest
 
 from chainrule.errors import TaskError
-from chainrule.task_files import example_description, example_names, example_text
+from chainrule.task_files import example_description, example_names, example_text, is_for_maps
 from chainrule.tasks import load_task
 
 NAMES = (
@@ -64,3 +64,8 @@ fractal-minibatch, fractal-relu, fractal-single, fractal-tanh, iris, two-two-two
 two-two-two-even, wine, xor
 Did you mean 'two-two-two'?"""
     )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_tasks_for_maps_are_those_that_say_their_map(name):
+    assert is_for_maps(name) == (load_task(name).map is not None)
