@@ -87,8 +87,8 @@ def test_the_picture_has_tests_runs_limit_and_suggestion():
     ]
     assert chart.x_scale == "log"
     assert "<svg" in picture_svg(chart)
-    # The unstable runs ended at 90, more than thirty times the start: they would hide everything else.
-    assert max(height for series in chart.series for height in series.y) <= 60
+    # The unstable runs ended at 90, more than eight times the start: they would hide everything else.
+    assert max(height for series in chart.series for height in series.y) <= 16
 
 
 def test_numbers_that_are_not_finite_are_left_out_of_the_picture():

@@ -8,7 +8,7 @@ from chainrule.data.wording import count_of, join_names
 from chainrule.documents import Block, Callout, Cell, Chart, Column, Document, Fold, Heading, Prose, Series, Table
 from chainrule.probes.found_rate import FoundRate, RangeCurve, StabilityLimit, TwinRun
 
-_ABOVE: Final = 30.0  # times the loss at the start: where a curve leaves the picture
+_ABOVE: Final = 8.0  # times the loss at the start: where a curve leaves the picture
 _BELOW: Final = 1e-12
 
 
