@@ -81,7 +81,7 @@ def tune(
 
     attempt(decades.first, "decades")
     while (step := _beyond(losses, decades)) is not None:
-        attempt([step], f"decade {step:g}")
+        attempt([step], f"decade-{step:g}")
     best = mildest_decade(losses)
     attempt([best + step for step in FINE], "refined")
     return tuple(

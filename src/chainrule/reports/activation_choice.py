@@ -129,11 +129,13 @@ def _interval_caption(choice: ActivationChoice) -> str:
     if choice.ranking is None:
         return f"The {choice.judged_by} after the last update, over {len(choice.seeds)} seeds."
     ranking = choice.ranking
+    held = f"which holds with {ranking.level:.0%}"
+    if ranking.comparisons > 1:
+        held = f"widened (Bonferroni) so that all {ranking.comparisons} pairs' hold at once with {ranking.level:.0%}"
     return (
         f"The {choice.judged_by} after the last update, over {len(choice.seeds)} seeds. Worse by: the mean of the "
         "differences from the first, seed by seed; a loss above the one before training counts as that. From, to: "
-        f"Student's interval, widened (Bonferroni) so that those of all {ranking.comparisons} pairs hold at once with "
-        f"{ranking.level:.0%}; where it spans 0 there is no evidence of a difference."
+        f"Student's interval, {held}; where it spans 0 there is no evidence of a difference."
     )
 
 
