@@ -46,6 +46,18 @@ def test_large_networks_go_where_they_are_as_fast(
     assert (outcome.engine, outcome.why) == (engine, why)
 
 
+def test_a_few_runs_of_a_large_network_do_not_fill_the_lanes(small: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choosing, "_FEW_RUN_STEPS", 0)
+    monkeypatch.setattr(choosing, "_A_RUN", 5)
+    outcome = swept(small, 3)
+    assert (outcome.engine, outcome.why) == (
+        "loop",
+        "One run after the other. lanes gains nothing with 3 runs of 17 trained numbers. "
+        "vmap gains nothing with 3 runs.",
+    )
+    assert swept(small, 4).engine == "lanes"
+
+
 def test_bfloat16_runs_one_by_one(small: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choosing, "_FEW_RUN_STEPS", 0)
     outcome = run_points(small, grid(parse_axis("lr", "log:1e-3:1e-1:8")), steps=2, precision="bf16")

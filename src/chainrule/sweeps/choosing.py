@@ -1,9 +1,10 @@
 """Which engine computes a group: the fastest that can, and in words why.
 
-The sizes that decide were measured on two cores of an AMD Zen 3 (64-H-10 networks, batches of 64, SGD): `lanes` is
-nine times as fast as the plain loop at H = 128 and twice as fast at H = 1024; vmap is no faster than it from
-H = 512 on. What is chosen follows from the sizes of the job alone, so that the same job is computed by the same engine
-again.
+The sizes that decide were measured on an AMD Zen 4 (64-H-10 networks, batches of 64, float32, SGD, one thread): with
+32 runs, `lanes` is nine times as fast as the plain loop at H = 256, twice at H = 1024 and one and a half times at
+H = 1536. A vector of it is computed whole, however few runs are in it: with 4 runs it is twice as fast at H = 256, and
+half as fast at H = 1024. vmap is no faster than the plain loop from H = 1024 on. What is chosen follows from the sizes
+of the job alone, so that the same job is computed by the same engine again.
 """
 
 from collections.abc import Callable
@@ -28,6 +29,7 @@ Requested: TypeAlias = Literal["auto", "lanes", "vmap", "loop"]
 _FEW_RUN_STEPS = 5_000  # up to which the plain loop is done before another engine is ready
 _FEW_RUNS = 6  # up to which a step of all runs by vmap takes as long as the steps one by one
 _LARGE = {"lanes": 100_000, "vmap": 30_000}  # trained numbers of a run, from which on the plain loop is as fast
+_A_RUN = 10_000  # trained numbers for each run, beyond which lanes compute mostly lanes without a run
 _CHECKED_STEPS = 4
 _SHORT_EPOCH = 64
 _MILD_RATE = 0.01
@@ -69,6 +71,9 @@ def choose_engine(problem: Problem, requested: Requested, want: Want) -> Choice:
     for prepare, name, usual in _faster(on_gpu):
         if numbers > _LARGE[name] and not on_gpu:
             reasons.append(f"{name} gains nothing at {numbers:,} trained numbers a run.")
+            continue
+        if name == "lanes" and numbers > _A_RUN * runs and not on_gpu:
+            reasons.append(f"lanes gains nothing with {_count(runs, 'run')} of {numbers:,} trained numbers.")
             continue
         if name == "vmap" and runs < _FEW_RUNS and not on_gpu:
             reasons.append(f"vmap gains nothing with {_count(runs, 'run')}.")
