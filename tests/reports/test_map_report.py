@@ -184,6 +184,7 @@ def test_the_picture_carries_the_numbers_of_each_run() -> None:
         ("init.scale", "init.scale: factor of the initial weights"),
         ("init.offset.1", "init.offset.1: offset of the initial weights of layer 1"),
         ("momentum", "momentum"),
+        ("buffer.step_offset", "buffer.step_offset: a buffer of the model"),
     ],
 )
 def test_labels_of_axes(key: str, label: str) -> None:

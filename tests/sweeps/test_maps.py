@@ -214,7 +214,7 @@ def test_usual_axes() -> None:
             {"lr.0": "log:1:2:5000", "lr.1": "log:1:2:5000"},
             {},
             "The map has too many pixels.\n"
-            "  found:    5,000 by 5,000: 25,000,000 runs, about 5 GB of memory\n"
+            "  found:    5,000 by 5,000: 25,000,000 runs, about 4 GB of memory\n"
             "  expected: at most 4096 along each side\n"
             "Zoom into the part that you want to see closer.",
         ),

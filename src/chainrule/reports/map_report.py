@@ -118,6 +118,8 @@ def axis_label(key: str) -> str:
     if change := INITIAL.fullmatch(key):
         what = {"scale": "factor of", "offset": "offset of"}[change[1]]
         return f"{key}: {what} the initial weights" + (f" of layer {change[2]}" if change[2] else "")
+    if key.startswith("buffer."):
+        return f"{key}: a buffer of the model"
     return {"lr": "lr: learning rate", "optimizer.lr": "lr: learning rate"}.get(key, key)
 
 
