@@ -97,7 +97,7 @@ def test_a_loader_of_one_batch_is_refused_with_the_reason():
         "If this batch is all that you train on, say so with full_batch=True; otherwise give the loader of the "
         "training, with at least two batches."
     )
-    assert found.spent == 1
+    assert found.spent == 0
 
     class Unsized:
         def __iter__(self):
@@ -114,25 +114,56 @@ def codes(found):
 
 def test_a_loss_that_is_noise_is_refused():
     def noise(prediction, targets):
-        return torch.randn(()) ** 2 + 0 * prediction.sum()
+        return torch.rand(()) ** 4 + 0.01 * prediction.square().mean()
 
     found = asked(loss_fn=noise)
-    assert codes(found)
-    assert all(finding.remedy for finding in found.findings)
+    assert codes(found) == ["loss-is-noise"]
+    (finding,) = found.findings
+    assert finding.claim == (
+        "The loss of one batch at the same weights is another each time, so what a rate does cannot be seen."
+    )
+    assert finding.evidence["loss"] != finding.evidence["again"]
+    assert found.spent == pytest.approx(5 / 3)
+
+
+def test_targets_that_do_not_follow_from_the_inputs_are_refused():
+    def shuffled(prediction, targets):
+        return nn.functional.mse_loss(prediction, targets[torch.randperm(len(targets))] - 3)
+
+    found = asked(loss_fn=shuffled)
+    assert codes(found) == ["nothing-trains"]
+    assert "the targets do not follow from the inputs" in found.findings[0].remedy
+
+
+class Cut(nn.Module):
+    def __init__(self, factor):
+        super().__init__()
+        self.body = network()
+        self.factor = factor
+
+    def forward(self, inputs):
+        prediction = self.body(inputs)
+        return prediction.detach() if self.factor is None else prediction * self.factor + inputs[:, :1]
+
+
+@pytest.mark.parametrize("factor", [0, None])
+def test_a_loss_that_does_not_depend_on_the_weights_is_refused(factor):
+    found = asked(Cut(factor))
+    assert codes(found) == ["no-gradient"]
+    assert found.findings[0].claim == (
+        "No weight that the optimizer trains gets a gradient other than zero, so no rate moves anything."
+    )
 
 
 def test_a_model_that_does_not_train_at_any_rate_is_refused():
-    class Cut(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.body = network()
-
-        def forward(self, inputs):
-            return self.body(inputs) * 0 + inputs[:, :1]
-
-    found = asked(Cut())
-    assert codes(found)
-    assert all(finding.remedy for finding in found.findings)
+    torch.manual_seed(0)
+    layers = [layer for _ in range(12) for layer in (nn.Linear(6, 6), nn.Sigmoid())]
+    whole = data()[:]
+    centred = TensorDataset(whole[0], whole[1] - whole[1].mean())
+    loader = DataLoader(centred, 64, shuffle=True)
+    found = asked(nn.Sequential(*layers, nn.Linear(6, 1)), loader)
+    assert codes(found) == ["nothing-trains"]
+    assert "plateau" in found.findings[0].remedy
 
 
 def test_a_loss_that_is_not_finite_is_refused():

@@ -1,6 +1,5 @@
 """`chainrule.find_lr`: which learning rate, for any model, loss and batches, or for a task."""
 
-import math
 import time
 from collections.abc import Iterable
 from dataclasses import replace
@@ -10,10 +9,9 @@ import torch
 from torch import nn
 
 from chainrule.errors import TaskError
-from chainrule.findings import Finding
-from chainrule.probes.batch_stream import BatchStream
-from chainrule.probes.budget import GRADIENT, SHARE, Budget
+from chainrule.probes.budget import SHARE, Budget
 from chainrule.probes.find_rate import find_rate
+from chainrule.probes.first_look import first_look, refuse_strangers
 from chainrule.probes.found_rate import FoundRate
 from chainrule.probes.restoring import restored
 from chainrule.probes.subject import (
@@ -22,7 +20,6 @@ from chainrule.probes.subject import (
     ScheduleFactory,
     Step,
     Subject,
-    describe_optimizer,
     planned_updates,
     subject_of,
 )
@@ -136,71 +133,11 @@ def find_subject_rate(
     begun = time.perf_counter()
     if seeds < 1:
         raise TaskError(what="The number of seeds is not positive.", found=f"seeds = {seeds}", expected="1 or more")
-    _refuse_strangers(subject)
+    refuse_strangers(subject)
     budget = Budget(subject.updates, share, evaluations)
     with restored(subject) as snapshot:
-        found = _one_batch(subject, budget)
+        found = first_look(subject, budget)
+        snapshot.put_back()
         if found is None:
-            snapshot.put_back()
             found = find_rate(subject, budget, tuple(range(seeds)))
     return replace(found, notes=(*notes, *found.notes), seconds=time.perf_counter() - begun)
-
-
-def _refuse_strangers(subject: Subject) -> None:
-    """Refuse an optimizer that trains nothing of the model."""
-    own = {id(weight) for weight in subject.model.parameters()}
-    if subject.trained and any(id(weight) in own for weight in subject.trained):
-        return
-    raise TaskError(
-        what="The optimizer trains no weight of this model.",
-        found="parameters without requires_grad, or of another model" if own else "a model without parameters",
-        expected="an optimizer over model.parameters()",
-        cause="A model that was copied, moved or compiled after the optimizer was made has other weights.",
-    )
-
-
-def _one_batch(subject: Subject, budget: Budget) -> FoundRate | None:
-    """Refuse a loader of one batch where nobody says that this batch is all that is trained on."""
-    stream = BatchStream(subject.batches)
-    if stream.per_epoch is None:
-        stream.take(2)  # so that it has gone through an epoch of one
-    if stream.per_epoch != 1 or subject.is_full_batch:
-        return None
-    budget.spend(GRADIENT, "loss at the start")
-    start = subject.loss(next(stream)).item()
-    finding = Finding(
-        code="one-batch",
-        severity="warning",
-        claim="The loader has one batch only, so it cannot be known what other batches would do.",
-        where="the loader",
-        evidence={"batches": 1},
-        remedy="If this batch is all that you train on, say so with full_batch=True; otherwise give the loader of the "
-        "training, with at least two batches.",
-    )
-    return refused(subject, budget, finding, start_loss=start)
-
-
-def refused(subject: Subject, budget: Budget, *findings: Finding, start_loss: float = math.nan) -> FoundRate:
-    """Return an answer without a suggestion: why, and what to look at."""
-    return FoundRate(
-        name=subject.name,
-        optimizer=describe_optimizer(subject.optimizer),
-        suggestion=None,
-        low=None,
-        high=None,
-        regions=(),
-        curves=(),
-        limit=None,
-        twins=(),
-        seeds=(),
-        spread=math.nan,
-        certainty="unsure",
-        why_so_sure="",
-        cost=budget.by_purpose,
-        allowed=budget.allowed,
-        planned=budget.planned,
-        present=subject.rate,
-        start_loss=start_loss,
-        noise=math.nan,
-        findings=findings,
-    )
