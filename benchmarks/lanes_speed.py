@@ -4,8 +4,9 @@
     map       16-16-1, tanh, 272 samples, a rate for each layer, SGD, 50 steps
     digits    64-32-10, ReLU, minibatches of 64, Adam, 64 steps
 
-Each kernel and the plain PyTorch loop take turns; the plain loop is one run. The measured peak of multiply-adds of
-this processor stands beside them, for the map with the share of it that its matrix products reach.
+The kernels take turns, in float64 and float32. The measured peak of multiply-adds of this processor stands beside them,
+for the map with the share of it that its matrix products reach. many_runs.py has the same trainings beside other
+libraries.
 
     python benchmarks/lanes_speed.py [ROUNDS]
 """
@@ -26,7 +27,6 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 from chainrule.lanes import Group, Kernel, Runs, StepDescription, Varying, compile_runs, supervised
-from chainrule.lanes.plain_loop import train_plainly
 from chainrule.native import compile_function
 
 MAP_OPERATIONS = 2 * 272 * (2 * 16 * 16 + 3 * 16)  # multiplications and additions of its matrix products, a step
@@ -39,7 +39,6 @@ class Workload:
     description: StepDescription
     runs: Runs
     steps: int
-    plain_steps: int
 
 
 class MapNetwork(nn.Module):
@@ -65,7 +64,7 @@ def worked_example() -> Workload:
     groups = (Group(("0.weight", "2.weight"), {"lr": Varying("lr", 0.5)}),)
     description = StepDescription(network, objective, "SGD", groups, samples)
     rates = np.logspace(-2, 2.5, 1000)
-    return Workload(description, Runs(1000, settings={"lr": rates}, keeps_losses=False, stops_early=False), 1000, 200)
+    return Workload(description, Runs(1000, settings={"lr": rates}, keeps_losses=False, stops_early=False), 1000)
 
 
 def published_map() -> Workload:
@@ -77,7 +76,7 @@ def published_map() -> Workload:
     description = StepDescription(MapNetwork(rng), supervised(nn.functional.mse_loss), "SGD", groups, samples)
     rates = 10 ** rng.uniform(-3, 6, (2, 64))
     settings = {"lr.first": rates[0], "lr.second": rates[1]}
-    return Workload(description, Runs(64, settings=settings, keeps_losses=False, stops_early=False), 50, 50)
+    return Workload(description, Runs(64, settings=settings, keeps_losses=False, stops_early=False), 50)
 
 
 def digits() -> Workload:
@@ -92,7 +91,7 @@ def digits() -> Workload:
     order = np.random.default_rng(0).integers(0, len(inputs), (64, 64))
     settings = {"lr": np.logspace(-4, -0.5, 256)}
     runs = Runs(256, settings=settings, order=order, keeps_losses=False, stops_early=False)
-    return Workload(description, runs, 64, 64)
+    return Workload(description, runs, 64)
 
 
 def peak(reps: int = 1_000_000, chains: int = 20) -> float:
@@ -126,14 +125,6 @@ def microseconds(kernel: Kernel, workload: Workload) -> float:
     return taken / workload.runs.count / workload.steps * 1e6
 
 
-def plain_microseconds(workload: Workload) -> float:
-    """Return the processor time of a step of the plain loop."""
-    settings = {name: float(values[0]) for name, values in workload.runs.settings.items()}
-    steps, order = workload.plain_steps, workload.runs.order
-    taken = processor_time(lambda: train_plainly(workload.description, settings, {}, steps, order))
-    return taken / steps * 1e6
-
-
 def main() -> None:
     """Print the figures as JSON."""
     torch.set_num_threads(1)
@@ -158,8 +149,6 @@ def main() -> None:
         found = {"peak, 10⁹ operations a second": peak()}
         for (name, precision), kernel in kernels.items():
             found[f"{name}, {precision}: µs a run and step"] = microseconds(kernel, workloads[name])
-        for name, workload in workloads.items():
-            found[f"{name}, plain loop: µs a step"] = plain_microseconds(workload)
         if turn:  # the first one warms up
             for key, value in found.items():
                 times.setdefault(key, []).append(value)
