@@ -12,6 +12,7 @@ from chainrule.errors import ChainruleError, TaskError
 from chainrule.probes.activation_runs import TaskRuns, derangement, refuse_task
 from chainrule.probes.activation_swaps import find_swaps, fresh_copy, with_activation
 from chainrule.probes.candidates import candidate_of
+from chainrule.probes.subject import Subject
 from chainrule.tasks import Task, load_task
 from chainrule.training import train
 
@@ -267,8 +268,8 @@ def test_a_factory_and_an_optimizers_class_do_as_well():
     [
         ({"batches": [pairs(32)]}, "One batch cannot tell what is best for others."),
         ({"budget": 100}, "The budget allows too few updates for each run."),
-        ({"batches": iter([pairs(32)])}, "These batches are used up by looking at them, so the training would miss what "
-         "the probe took."),
+        ({"batches": iter([pairs(32)])}, "These batches are used up by looking at them, so the training would miss "
+         "what the probe took."),
         ({"batches": None}, "A model needs a loss and batches to be compared with."),
     ],
 )  # fmt: skip
@@ -306,3 +307,28 @@ def test_a_task_with_a_module_of_its_own_names_the_way(tmp_path: Path):
     keys = small_task().model_dump(exclude_none=True) | {"model": {"module": f"{tmp_path}/net.py:Net"}}
     with pytest.raises(TaskError, match=r"The task's model is a module of your own"):
         chainrule.compare_activations(Task(**keys))
+
+
+def test_a_step_of_ones_own_takes_batches_of_any_kind():
+    class Named(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = nn.Sequential(nn.Linear(3, 6), nn.ReLU(), nn.Linear(6, 1))
+
+        def forward(self, features, labels):
+            return {"loss": nn.functional.mse_loss(self.body(features), labels)}
+
+    def step(model, batch):
+        return model(**batch)["loss"]
+
+    batches = [dict(zip(("features", "labels"), pairs(32, seed), strict=True)) for seed in (0, 1)]
+    model = Named()
+    found = chainrule.compare_activations(
+        model, batches=batches, step=step, optimizer=optimizer_of(model), candidates=["ReLU", "Tanh"], steps=8, **FEW
+    )
+    subject = Subject(model, batches, optimizer_of(model), 8, step=step)
+    again = chainrule.compare_activations(subject, candidates=["ReLU", "Tanh"], steps=8, **FEW)
+    assert found.replaced == ("body.1",)
+    assert found.ranking is not None
+    assert found.candidates[0].losses == again.candidates[0].losses
+    assert "A step does not tell predictions, so it was not checked whether the loss is noise." in found.notes

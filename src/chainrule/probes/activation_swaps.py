@@ -1,7 +1,7 @@
 """The activations of a live model: which are found, and copies of it with others in their place."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -39,7 +39,9 @@ class Swaps:
 
 
 @torch.no_grad()
-def find_swaps(model: nn.Module, inputs: Any, only: Sequence[str] = ()) -> Swaps:
+def find_swaps(
+    model: nn.Module, inputs: Any, only: Sequence[str] = (), call: Callable[[nn.Module, Any], Any] | None = None
+) -> Swaps:
     """Return which activations of a model can be replaced, from one forward pass.
 
     Left as they are: the activation that makes the model's output; those that take several inputs (Softmax); and
@@ -49,12 +51,14 @@ def find_swaps(model: nn.Module, inputs: Any, only: Sequence[str] = ()) -> Swaps
         model: as it is; nothing of it changes but what a forward pass changes.
         inputs: of one batch.
         only: paths of the activations to replace, when not all of those found are meant.
+        call: how the model is called with what is given as `inputs`, where that is not `model(inputs)`; which
+            activation makes the output is then not known.
 
     Raises:
         TaskError: none is found, or a path of `only` is none.
     """
     known = {name: module for name, module in model.named_modules() if type(module).__name__ in _names(module)}
-    called, outputs, feeding = _called(model, inputs, known)
+    called, outputs, feeding = _called(model, inputs, known, call)
     kept: list[str] = []
     found: dict[str, Candidate] = {}
     for path in dict.fromkeys(called):
@@ -169,7 +173,7 @@ def _candidate(module: nn.Module) -> Candidate | None:
 
 
 def _called(
-    model: nn.Module, inputs: Any, known: dict[str, nn.Module]
+    model: nn.Module, inputs: Any, known: dict[str, nn.Module], call: Callable[[nn.Module, Any], Any] | None
 ) -> tuple[list[str], set[str], dict[str, set[str]]]:
     """Run the model once; return activations in the order of their calls, those of the output, and what feeds each."""
     called: list[str] = []
@@ -199,7 +203,7 @@ def _called(
     ]
     try:
         with evaluating(model):
-            output = model(inputs)
+            output = model(inputs) if call is None else call(model, inputs)
     finally:
         for handle in handles:
             handle.remove()

@@ -16,7 +16,7 @@ from chainrule.probes.choice import ActivationChoice
 from chainrule.probes.comparing import SEEDS, TUNING_SEEDS, Comparison, Plan, compare, plan_of
 from chainrule.probes.comparing_models import BUDGET, ModelQuestion, candidates_of, compare_model
 from chainrule.probes.output_advice import Ending, OutputAdvice, advise_output
-from chainrule.probes.subject import LossFunction
+from chainrule.probes.subject import LossFunction, Step, Subject
 from chainrule.probes.tuning import decades_round
 from chainrule.sweeps import Progress
 from chainrule.tasks import Component, Task, load_task
@@ -29,11 +29,12 @@ OptimizerFactory: TypeAlias = Callable[[Iterable[nn.Parameter]], torch.optim.Opt
 
 
 def compare_activations(
-    subject: Task | str | Path | Mapping[str, Any] | Model,
+    subject: Task | str | Path | Mapping[str, Any] | Model | Subject,
     loss_fn: LossFunction | None = None,
     batches: Iterable[Any] | None = None,
     optimizer: torch.optim.Optimizer | OptimizerFactory | None = None,
     *,
+    step: Step | None = None,
     validation: Iterable[Any] | None = None,
     candidates: Sequence[str | Candidate] = (),
     replace: Sequence[str] = (),
@@ -52,11 +53,12 @@ def compare_activations(
 
     Args:
         subject: a task, or what `load_task` reads; a module, of which every run gets a copy that draws new weights; or
-            a function that makes one.
+            a function that makes one; or a `Subject`, which brings loss, batches, optimizer and validation along.
         loss_fn: from prediction and targets to one number; of a model only, as all that follow up to `init`.
-        batches: of (inputs, targets); starts anew each time.
+        batches: of (inputs, targets), or of anything that `step` takes; starts anew each time.
         optimizer: over the module's parameters, or a function from parameters to one, such as `torch.optim.AdamW`;
             Adam when not given.
+        step: from the model and a batch to the loss, in the place of `loss_fn`.
         validation: batches that are not trained on, to judge by; training batches judge where there are none.
         candidates: names such as "GELU", or what `candidate_of` returns, the preferred first; ReLU, LeakyReLU, ELU,
             GELU, SiLU, Tanh, Sigmoid and what the subject has now when not given.
@@ -78,16 +80,28 @@ def compare_activations(
         >>> [each.label for each in found.candidates]
         ['Tanh', 'Sigmoid']
     """
+    if isinstance(subject, Subject):
+        asked = ModelQuestion(
+            model=subject.model,
+            loss_fn=subject.loss_fn,
+            step=subject.step,
+            batches=subject.batches,
+            optimizer=subject.optimizer,
+            validation=subject.validation,
+            replace=tuple(replace),
+            has_own_init=init == "own",
+        )
+        return compare_model(asked, candidates, steps, (seeds, tuning_seeds), budget, progress)
     if not (isinstance(subject, nn.Module) or (callable(subject) and not isinstance(subject, Task))):
         how = {"steps": steps, "seeds": seeds, "tuning_seeds": tuning_seeds, "folder": folder, "progress": progress}
         return compare_task(load_task(subject), candidates, **how)  # type: ignore[arg-type]  # each has its own type
-    if loss_fn is None or batches is None:
+    if (loss_fn is None and step is None) or batches is None:
         raise TaskError(
             what="A model needs a loss and batches to be compared with.",
             found="compare_activations(model)",
             expected="compare_activations(model, loss_fn, batches)",
         )
-    asked = ModelQuestion(subject, loss_fn, batches, optimizer, validation, tuple(replace), init == "own")
+    asked = ModelQuestion(subject, loss_fn, step, batches, optimizer, validation, tuple(replace), init == "own")
     return compare_model(asked, candidates, steps, (seeds, tuning_seeds), budget, progress)
 
 

@@ -17,7 +17,7 @@ from chainrule.probes.comparing import Plan, compare, plan_of
 from chainrule.probes.model_runs import ModelRuns
 from chainrule.probes.output_advice import Ending, OutputAdvice, advise_output
 from chainrule.probes.restoring import restored
-from chainrule.probes.subject import LossFunction, Subject, moved, pair_of
+from chainrule.probes.subject import LossFunction, Step, Subject, moved, pair_of
 from chainrule.probes.tuning import decades_round
 from chainrule.shapes import Tensor
 from chainrule.sweeps import Progress
@@ -33,7 +33,8 @@ class ModelQuestion:
     """What is asked about a model; see `compare_activations`."""
 
     model: nn.Module | Callable[[], nn.Module]
-    loss_fn: LossFunction
+    loss_fn: LossFunction | None
+    step: Step | None
     batches: Iterable[Any]
     optimizer: torch.optim.Optimizer | Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer] | None
     validation: Iterable[Any] | None
@@ -81,14 +82,15 @@ def compare_model(
         next(stream)  # of batches that do not tell how many they are, an epoch's end shows
         if stream.per_epoch == 1 and asked.validation is None:
             raise _one_batch()
-        inputs, targets = pair_of(batch)
-        swaps = find_swaps(model, inputs, asked.replace)
+        inputs, targets = (batch, None) if asked.step is not None else pair_of(batch)
+        swaps = find_swaps(model, inputs, asked.replace, asked.step)
         rate = float(optimizer.param_groups[0]["lr"])
         plan = plan_of(candidates_of(candidates, swaps.present), decades_round(rate), 0, *seeds)
         updates = _updates(steps, stream.per_epoch, plan, budget)
         runs = ModelRuns(
             build=asked.build,
             loss_fn=asked.loss_fn,
+            step=asked.step,
             batches=asked.batches,
             validation=asked.validation,
             swaps=swaps,
@@ -143,7 +145,7 @@ def _whole(asked: ModelQuestion) -> Subject:
     optimizer = asked.optimizer
     if not isinstance(optimizer, torch.optim.Optimizer):
         optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
-    return Subject(model, asked.batches, optimizer, 1, asked.loss_fn, validation=asked.validation)
+    return Subject(model, asked.batches, optimizer, 1, asked.loss_fn, step=asked.step, validation=asked.validation)
 
 
 def _updates(steps: int | None, per_epoch: int | None, plan: Plan, budget: int) -> int:
@@ -179,7 +181,7 @@ def _one_batch() -> TaskError:
     )
 
 
-def _advice(model: nn.Module, loss_fn: LossFunction, inputs: Any, targets: Any) -> OutputAdvice | None:
+def _advice(model: nn.Module, loss_fn: LossFunction | None, inputs: Any, targets: Any) -> OutputAdvice | None:
     """Return how the model should end, where the loss and the targets of a batch tell what they are."""
     if not isinstance(targets, Tensor):
         return None
@@ -202,6 +204,8 @@ def _notes(asked: ModelQuestion, model: nn.Module, swaps: Swaps, plan: Plan, upd
         f"{plan.runs} runs of {updates} updates were planned, {plan.runs * updates:,} updates in all.",
     ]
     notes += [f"Kept: {each}." for each in swaps.kept]
+    if asked.step is not None:
+        notes.append("A step does not tell predictions, so it was not checked whether the loss is noise.")
     if asked.validation is None:
         notes.append("There are no validation batches, so the training loss is what is compared.")
     if isinstance(asked.model, nn.Module) and (kept := unreset_parameters(model)):

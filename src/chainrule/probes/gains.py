@@ -11,7 +11,7 @@ way back share its fate. Source: S. Schoenholz et al., Deep Information Propagat
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -48,7 +48,13 @@ class LayerGain:
     saturated: float
 
 
-def measure_gains(model: nn.Module, inputs: Any, paths: Sequence[str], seed: int = 0) -> tuple[LayerGain, ...]:
+def measure_gains(
+    model: nn.Module,
+    inputs: Any,
+    paths: Sequence[str],
+    seed: int = 0,
+    call: Callable[[nn.Module, Any], Any] | None = None,
+) -> tuple[LayerGain, ...]:
     """Measure the layers of a model before training, from one forward pass and four backward passes a layer.
 
     Nothing of the model changes: parameters, gradients, buffers, modes and torch's generator are as before.
@@ -58,6 +64,7 @@ def measure_gains(model: nn.Module, inputs: Any, paths: Sequence[str], seed: int
         inputs: a batch: a tensor (samples, ...), or what else the model takes.
         paths: of its activations, in the order of the layers.
         seed: decides the random directions that χ is estimated along; its error is about 1/√(2·samples·units).
+        call: how the model is called with what is given as `inputs`, where that is not `model(inputs)`.
     """
     modes = [(module, module.training) for module in model.modules()]
     buffers = [(value, value.clone()) for value in model.buffers()]
@@ -67,7 +74,10 @@ def measure_gains(model: nn.Module, inputs: Any, paths: Sequence[str], seed: int
         model.eval()
         try:
             first = _followed(inputs)
-            model(first)
+            if call is None:
+                model(first)
+            else:
+                call(model, first)
             return tuple(_gains(calls, first))
         finally:
             for module, was_training in modes:

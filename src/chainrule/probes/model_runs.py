@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from torch import nn
 
+from chainrule.components import not_one_tensor
 from chainrule.probes.activation_runs import Ends, Point, Start, derangement
 from chainrule.probes.activation_swaps import Swaps, with_activation
 from chainrule.probes.batch_stream import BatchStream
 from chainrule.probes.candidates import Candidate
 from chainrule.probes.gains import measure_gains
-from chainrule.probes.subject import LossFunction, moved, pair_of
+from chainrule.probes.subject import LossFunction, Step, moved, pair_of
 from chainrule.shapes import Tensor
 from chainrule.sweeps import Progress, Status
 from chainrule.training.evaluation import evaluating
@@ -30,8 +31,10 @@ class ModelRuns:
 
     Attributes:
         build: makes the model of a seed, with its own activations, and an optimizer of its parameters.
-        loss_fn: from prediction and targets to one number.
-        batches: of (inputs, targets), that start anew each time.
+        loss_fn: from prediction and targets to one number; not needed beside `step`.
+        step: from the model and a batch to the loss, where batches are not (inputs, targets); predictions are then
+            not known, and `Ends.shuffled` is NaN.
+        batches: that start anew each time.
         validation: the same, not trained on; None where there is none.
         swaps: what is replaced.
         steps: updates of each run.
@@ -40,7 +43,8 @@ class ModelRuns:
     """
 
     build: Callable[[int], tuple[nn.Module, torch.optim.Optimizer]]
-    loss_fn: LossFunction
+    loss_fn: LossFunction | None
+    step: Step | None
     batches: Iterable[Any]
     validation: Iterable[Any] | None
     swaps: Swaps
@@ -77,8 +81,9 @@ class ModelRuns:
     def start(self, candidate: Candidate, seed: int) -> Start:
         """Return the model of a seed before its first update; see `Runs`."""
         model, _ = self._model(candidate, seed)
-        inputs, _ = pair_of(moved(self._batches_of("training")[0], self.device))
-        layers = measure_gains(model, inputs, self.swaps.paths, seed)
+        batch = moved(self._batches_of("training")[0], self.device)
+        inputs = batch if self.step is not None else pair_of(batch)[0]
+        layers = measure_gains(model, inputs, self.swaps.paths, seed, self.step)
         judged = self._judge(model, seed)
         return Start(judged["judged"], judged["training"], layers)
 
@@ -98,11 +103,11 @@ class ModelRuns:
         set_rate(optimizer, rate)
         stream = BatchStream(self.batches, seed)  # seeds every generator, so that each candidate draws the same
         for _ in range(self.steps):
-            inputs, targets = pair_of(moved(next(stream), self.device))
+            batch = moved(next(stream), self.device)
 
-            def evaluate(inputs: Any = inputs, targets: Any = targets) -> Tensor:
+            def evaluate(batch: Any = batch) -> Tensor:
                 optimizer.zero_grad(set_to_none=True)
-                value = self.loss_fn(model(inputs), targets)
+                value, _ = self._loss(model, batch)
                 value.backward()  # type: ignore[no-untyped-call]  # torch leaves it without types
                 return value
 
@@ -117,23 +122,33 @@ class ModelRuns:
         found: dict[str, float] = {}
         judged = "judged" if self.judges_validation else "training"
         with evaluating(model):
-            for part in {"training", judged}:
+            for part in dict.fromkeys(("training", judged)):
                 whole, apart, count = 0.0, 0.0, 0
                 for batch in self._batches_of(part):
-                    inputs, targets = pair_of(moved(batch, self.device))
-                    prediction = model(inputs)
+                    value, prediction = self._loss(model, moved(batch, self.device))
+                    targets = None if self.step is not None else pair_of(batch)[1]
                     size = _size(targets)
-                    whole += float(self.loss_fn(prediction, targets)) * size
+                    whole += float(value) * size
                     if part == judged:
-                        apart += self._shuffled(prediction, targets, seed) * size
+                        apart += self._shuffled(prediction, moved(targets, self.device), seed) * size
                     count += size
                 found[part] = whole / count
                 if part == judged:
                     found["shuffled"] = apart / count
         return {"judged": found[judged], **found}
 
+    def _loss(self, model: nn.Module, batch: Any) -> tuple[Tensor, Any]:
+        """Return the loss of a batch, and the prediction where it is known."""
+        if self.step is not None:
+            return self.step(model, batch), None
+        inputs, targets = pair_of(batch)
+        prediction = model(inputs)
+        if self.loss_fn is None:
+            raise not_one_tensor(prediction)
+        return self.loss_fn(prediction, targets), prediction
+
     def _shuffled(self, prediction: Any, targets: Any, seed: int) -> float:
-        if not isinstance(targets, Tensor) or len(targets) < 2:
+        if self.loss_fn is None or not isinstance(targets, Tensor) or targets.dim() == 0 or len(targets) < 2:
             return math.nan
         return float(self.loss_fn(prediction, targets[derangement(len(targets), seed).to(targets.device)]))
 

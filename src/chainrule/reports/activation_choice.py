@@ -12,7 +12,6 @@ from chainrule.probes.gains import LARGEST, SMALLEST
 from chainrule.probes.output_advice import OutputAdvice
 from chainrule.probes.ranking import Difference, Ranking
 
-_KINDS = {"note": "note", "warning": "warning", "error": "error"}
 _CEILING = 3.0  # times the largest loss before training: where the picture ends
 
 
@@ -31,7 +30,7 @@ def activation_choice_document(choice: ActivationChoice) -> Document:
 
 
 def _tried(choice: ActivationChoice) -> str:
-    names = join_names([each.label for each in choice.candidates]) or "nothing"
+    names = ", ".join(each.label for each in choice.candidates) or "nothing"
     return (
         f"Compared: {names}, in {count_of(len(choice.replaced), 'hidden layer')}. {count_of(choice.runs, 'run')} of "
         f"{count_of(choice.steps, 'update')} each: for every activation the rate of {choice.optimizer} was tuned with "
@@ -60,8 +59,7 @@ def _answer(choice: ActivationChoice) -> Iterator[Block]:
 
 def _finding(finding: Finding) -> Callout:
     text = f"{finding.claim} {finding.remedy}".strip()
-    kind = _KINDS[finding.severity]
-    return Callout(kind, text)  # type: ignore[arg-type]  # the severities are kinds of remarks
+    return Callout(finding.severity, text)
 
 
 def _toml(value: object) -> str:
