@@ -3,7 +3,7 @@ import json
 import pytest
 
 from chainrule.cli.app import launch
-from chainrule.cli.exit_codes import DONE, UNUSABLE, WRONG
+from chainrule.cli.exit_codes import DONE, INTERRUPTED, UNUSABLE, WRONG
 
 QUICK = ["--seeds", "1", "--stop.epochs", "100"]
 
@@ -109,3 +109,12 @@ def test_a_model_of_the_users_own_may_print_without_spoiling_the_json(capsys, tm
     target = f"{tmp_path / 'talking.py'}:Talking"
     assert launch(["find-lr", "iris", *QUICK, "--json", "--model", f'{{module = "{target}"}}']) == DONE
     json.loads(capsys.readouterr().out)
+
+
+def test_ctrl_c_ends_it_without_a_trace(capsys, monkeypatch):
+    def interrupted(*asked, **how):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("chainrule.probes.finding_rates.find_rate", interrupted)
+    assert launch(["find-lr", "iris", *QUICK]) == INTERRUPTED
+    assert capsys.readouterr().err == "Interrupted.\n"

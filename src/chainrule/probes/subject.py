@@ -141,7 +141,10 @@ class Subject:
                     value = self._backward(batch)
                 return value
 
-            self.optimizer.step(look_again if isinstance(self.optimizer, torch.optim.LBFGS) else None)  # type: ignore[arg-type]
+            if isinstance(self.optimizer, torch.optim.LBFGS):
+                self.optimizer.step(look_again)  # type: ignore[arg-type]  # torch says float, and takes tensors
+            else:
+                self.optimizer.step()
         return number
 
     def _backward(self, batch: Any) -> Tensor:
