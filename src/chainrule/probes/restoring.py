@@ -121,7 +121,7 @@ class Snapshot:
 
     def _keep_global_generators(self) -> None:
         self._later(torch.set_rng_state, torch.get_rng_state())
-        if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # as above
+        if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # torch leaves it so
             self._later(torch.cuda.set_rng_state_all, torch.cuda.get_rng_state_all())
         if torch.backends.mps.is_available():
             self._later(torch.mps.set_rng_state, torch.mps.get_rng_state())

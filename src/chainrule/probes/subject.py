@@ -142,7 +142,7 @@ class Subject:
                 return value
 
             if isinstance(self.optimizer, torch.optim.LBFGS):
-                self.optimizer.step(look_again)  # type: ignore[arg-type]  # torch says float, and takes tensors
+                self.optimizer.step(look_again)  # type: ignore[no-untyped-call]  # torch leaves it without types
             else:
                 self.optimizer.step()
         return number
