@@ -109,8 +109,9 @@ class Entry:
         """Return the runs of some points."""
         rows = [int(np.argmin([abs(math.log(rate / own)) for own in RATES])) for rate, _ in points]
         columns = [SEEDS.index(seed) for _, seed in points]
-        found = (each[rows, columns] for each in (self.judged, self.shuffled, self.training))
-        return Ends(*found, is_done=np.ones(len(points), np.bool_))
+        judged, shuffled, training = (each[rows, columns] for each in (self.judged, self.shuffled, self.training))
+        unknown = np.full(len(points), np.nan)
+        return Ends(judged, shuffled, unknown, training, is_done=np.ones(len(points), np.bool_))
 
 
 def entry(task: Task, candidate: Candidate, cache: Path) -> Entry:

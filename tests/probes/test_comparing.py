@@ -36,7 +36,7 @@ class Made:
         if self.stop_after is not None and self.calls > self.stop_after:
             done[1:] = False
         training = judged if self.training is None else np.full(len(points), self.training)
-        return Ends(judged, judged + self.informed, training, done)
+        return Ends(judged, judged + self.informed, np.full(len(points), 0.2), training, done)
 
     def start(self, candidate, seed):
         layers = tuple(LayerGain(f"layer{number}", 1.0, self.chi, 0.0, 0.0) for number in range(self.layers))
@@ -94,8 +94,8 @@ def test_a_loss_that_is_noise_is_refused():
     assert found.ranking is None
     assert [each.code for each in found.findings] == ["loss-is-noise"]
     assert found.findings[0].claim == (
-        "The loss is noise: on the validation samples no activation's predictions fit their own targets better than "
-        "those of other samples, so no activation can be called better."
+        "The loss is noise: on the validation samples no activation's predictions fit their own targets better "
+        "than those of other samples, so no activation can be called better."
     )
 
 

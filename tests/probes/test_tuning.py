@@ -23,7 +23,7 @@ def bowl(best, noise=0.0):
             wobble = noise * math.sin(1e3 * rate + seed)
             values.append(math.nan if apart > 1.2 else 0.1 + 0.5 * apart**2 + wobble)
         array = np.array(values)
-        return Ends(array, array + 1, array, np.ones(len(points), np.bool_))
+        return Ends(array, array + 1, array, array, np.ones(len(points), np.bool_))
 
     train.asked = asked
     return train
@@ -66,7 +66,7 @@ def test_a_lucky_rate_beside_bad_ones_is_not_taken():
         exponents = np.array([math.log10(rate) for rate, _ in points])
         values = np.where(exponents > -1.7, 3.0, 0.1 + 0.01 * np.abs(exponents + 2))
         values[np.abs(exponents + 1.75) < 0.1] = 0.09
-        return Ends(values, values, values, np.ones(len(points), np.bool_))
+        return Ends(values, values, values, values, np.ones(len(points), np.bool_))
 
     tried = tune(train, RELU, (0, 1), decades_round(1e-2), CAP)
     assert min(tried, key=lambda each: each.score).rate == pytest.approx(10**-1.75)

@@ -31,6 +31,8 @@ Numbers: TypeAlias = NDArray[np.float64]
 Point: TypeAlias = tuple[float, int]
 """A learning rate and a seed."""
 
+ORDERS: Final = 16
+"""In so many orders predictions are held against the targets of other samples."""
 _CHUNK: Final = 16  # runs that are judged side by side
 _GAIN_SAMPLES: Final = 256
 
@@ -42,14 +44,16 @@ class Ends:
     Attributes:
         judged: loss after the last update, on the validation part where there is one, else on the training part; NaN
             for a run that diverged.
-        shuffled: the same with every prediction held against the target of another sample: what a model would reach
-            that knows which outputs occur, and not for which inputs.
+        shuffled: the same with predictions held against the targets of other samples, mean over 16 orders: what a
+            model reaches that knows which outputs occur, and not for which inputs.
+        spread: standard deviation of that over the orders; NaN where predictions are not known.
         training: loss on the training part after the last update.
         is_done: False for runs that an interruption left out.
     """
 
     judged: Numbers
     shuffled: Numbers
+    spread: Numbers
     training: Numbers
     is_done: NDArray[np.bool_]
 
@@ -125,7 +129,7 @@ class TaskRuns:
         )
         self.notes |= dict.fromkeys(outcome.notes)
         self.engines |= dict.fromkeys(outcome.engine.split(", "))
-        found = {key: np.full(len(points), np.nan) for key in ("judged", "shuffled", "training")}
+        found = {key: np.full(len(points), np.nan) for key in ("judged", "shuffled", "spread", "training")}
         seeds = np.array([seed for _, seed in points])
         states = {name: torch.from_numpy(value) for name, value in (outcome.parameters or {}).items()}
         for seed in np.unique(seeds):
@@ -176,15 +180,17 @@ class TaskRuns:
             if state.data.validation is not None:
                 parts["judged"] = part_tensors(state.data.validation, state.objective, state.place)
             judged = parts.get("judged", parts["training"])
-            other = derangement(len(judged[1]), seed).to(judged[1].device)
-            losses: dict[str, list[float]] = {key: [] for key in (*parts, "shuffled")}
+            others = [each.to(judged[1].device) for each in orders(len(judged[1]), seed)]
+            losses: dict[str, list[float]] = {key: [] for key in (*parts, "shuffled", "spread")}
             for first in range(0, count, _CHUNK):
                 few = {name: value[first : first + _CHUNK] for name, value in own.items()}
                 for key, (inputs, targets) in parts.items():
                     for prediction in _predictions(state.model, few, inputs):
                         losses[key].append(_loss(state.objective, prediction, targets))
                         if inputs is judged[0]:
-                            losses["shuffled"].append(_loss(state.objective, prediction, targets[other]))
+                            apart = [_loss(state.objective, prediction, targets[order]) for order in others]
+                            losses["shuffled"].append(float(np.mean(apart)))
+                            losses["spread"].append(float(np.std(apart, ddof=1)))
         found = {key: np.array(values) for key, values in losses.items()}
         return found if "judged" in found else {**found, "judged": found["training"]}
 
@@ -200,6 +206,11 @@ def derangement(count: int, seed: int) -> Tensor:
     order = torch.empty_like(cycle)
     order[cycle] = cycle.roll(1)
     return order
+
+
+def orders(count: int, seed: int) -> list[Tensor]:
+    """Return the orders in which targets are held against predictions of other samples; see `derangement`."""
+    return [derangement(count, seed * ORDERS + number) for number in range(ORDERS)]
 
 
 def task_has_own_init(task: Task) -> bool:

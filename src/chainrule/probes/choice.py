@@ -41,8 +41,9 @@ class Compared:
         rate: the one that was chosen.
         losses: final loss with each seed at that rate, on what is judged; NaN for a run that diverged.
         training: the same on the training part.
-        training_start: mean loss before training, on the training part.
-        shuffled: the same as `losses` with predictions held against the targets of other samples.
+        training_starts: loss of each seed before training, on the training part.
+        knowledge: of each seed, by how many standard deviations its loss lies below what predictions reach that are
+            held against the targets of other samples; NaN where that is not known.
     """
 
     label: str
@@ -53,8 +54,8 @@ class Compared:
     rate: float
     losses: tuple[float, ...]
     training: tuple[float, ...]
-    training_start: float
-    shuffled: tuple[float, ...]
+    training_starts: tuple[float, ...]
+    knowledge: tuple[float, ...]
 
     @property
     def chi(self) -> float:

@@ -28,7 +28,8 @@ MARGIN: Final = 0.002
 """Means that differ by less than this share of what training takes off the loss tie, where nothing shows more."""
 DEEP: Final = 6
 """Hidden layers from which an activation like Sigmoid is not recommended unless shown."""
-_GAIN_SEEDS: Final = 3
+KNOWN: Final = 2.0
+"""Standard deviations: below, predictions are not said to know more of their own samples than of others."""
 _TUNING_BASE: Final = 1000
 
 
@@ -139,7 +140,7 @@ def _stopping(found: Comparison) -> Iterator[None]:
 
 def _one(runs: Runs, counted: "_Counted", plan: Plan, candidate: Candidate) -> Compared:
     """Tune the rate of a candidate, and run it with every seed."""
-    starts: list[Start] = [runs.start(candidate, seed) for seed in plan.seeds[:_GAIN_SEEDS]]
+    starts: list[Start] = [runs.start(candidate, seed) for seed in plan.seeds]
     start = _mean([each.judged for each in starts])
     tried = tune(counted.ends, candidate, plan.tuning_seeds, plan.decades, start)
     rate = best_rate(tried)
@@ -153,8 +154,8 @@ def _one(runs: Runs, counted: "_Counted", plan: Plan, candidate: Candidate) -> C
         rate=rate,
         losses=tuple(ends.judged.tolist()),
         training=tuple(ends.training.tolist()),
-        training_start=_mean([each.training for each in starts]),
-        shuffled=tuple(ends.shuffled.tolist()),
+        training_starts=tuple(each.training for each in starts),
+        knowledge=tuple(_knowledge(ends).tolist()),
     )
 
 
@@ -202,7 +203,8 @@ def _trains_nothing(compared: Sequence[Compared]) -> Finding | None:
     """Say that no candidate's training loss is shown to fall, at any rate that was tried."""
     falls = {}
     for each in compared:
-        values = each.training_start - capped(np.array(each.training), each.training_start)
+        starts = np.array(each.training_starts)
+        values = starts - np.minimum(np.nan_to_num(np.array(each.training), nan=np.inf), starts)
         mean, low, _ = mean_interval(values, 1 - (1 - LEVEL) / len(compared))
         if low > 0:
             return None
@@ -219,27 +221,38 @@ def _trains_nothing(compared: Sequence[Compared]) -> Finding | None:
     )
 
 
+def _knowledge(ends: Ends) -> Numbers:
+    """Return by how many standard deviations losses lie below those with the targets of other samples."""
+    with np.errstate(all="ignore"):
+        found: Numbers = (ends.shuffled - ends.judged) / ends.spread
+    return found
+
+
 def _is_noise(compared: Sequence[Compared], judges_validation: bool) -> Finding | None:
-    """Say that no candidate's predictions know more of their own samples than of others."""
+    """Say that no candidate's predictions know more of their own samples than of others.
+
+    Judged is the median over the seeds, as if all of them had looked at the same samples: their validation parts
+    overlap, and what a finite set of noise holds by chance shows in all of them alike.
+    """
+    if not judges_validation:  # on the training part, what was learnt by heart would count
+        return None
     evidence: dict[str, float | int | str] = {}
     for each in compared:
-        values: Numbers = np.array(each.shuffled) - np.array(each.losses)
-        known = values[np.isfinite(values)]
-        if len(known) < 2:
-            if not np.isfinite(each.shuffled).any() and np.isfinite(each.losses).any():
-                return None  # predictions could not be shuffled, so this is not known
+        known = [value for value in each.knowledge if not math.isnan(value)]
+        if not known:
+            if any(math.isfinite(loss) for loss in each.losses):
+                return None  # predictions are not known, so this cannot be said
             continue
-        mean, low, _ = mean_interval(known, 1 - (1 - LEVEL) / len(compared))
-        if low > 0:
+        middle = float(np.median(known))
+        if middle > KNOWN:
             return None
-        evidence[f"gain over shuffled, {each.label}"] = mean
-    what = "validation samples" if judges_validation else "training samples"
+        evidence[f"deviations, {each.label}"] = middle
     return Finding(
         code="loss-is-noise",
         severity="error",
-        claim=f"The loss is noise: on the {what} no activation's predictions fit their own targets better than those "
-        "of other samples, so no activation can be called better.",
-        where=what,
+        claim="The loss is noise: on the validation samples no activation's predictions fit their own targets better "
+        "than those of other samples, so no activation can be called better.",
+        where="the validation part",
         evidence=evidence,
         remedy="Check that inputs and targets belong together row by row, and that the targets can be told from the "
         "inputs at all; more samples, or fewer updates where the training loss falls to nothing, may help.",

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from chainrule.components import not_one_tensor
-from chainrule.probes.activation_runs import Ends, Point, Start, derangement
+from chainrule.probes.activation_runs import ORDERS, Ends, Numbers, Point, Start, orders
 from chainrule.probes.activation_swaps import Swaps, with_activation
 from chainrule.probes.batch_stream import BatchStream
 from chainrule.probes.candidates import Candidate
@@ -60,7 +60,7 @@ class ModelRuns:
 
     def ends(self, candidate: Candidate, points: Sequence[Point], part: str, progress: Progress | None) -> Ends:
         """Train once for each point; see `Runs`. Ctrl-C leaves the rest out."""
-        found = {key: np.full(len(points), np.nan) for key in ("judged", "shuffled", "training")}
+        found = {key: np.full(len(points), np.nan) for key in ("judged", "shuffled", "spread", "training")}
         is_done = np.zeros(len(points), np.bool_)
         begun = time.perf_counter()
         try:
@@ -123,7 +123,7 @@ class ModelRuns:
         judged = "judged" if self.judges_validation else "training"
         with evaluating(model):
             for part in dict.fromkeys(("training", judged)):
-                whole, apart, count = 0.0, 0.0, 0
+                whole, apart, count = 0.0, np.zeros(ORDERS), 0
                 for batch in self._batches_of(part):
                     value, prediction = self._loss(model, moved(batch, self.device))
                     targets = None if self.step is not None else pair_of(batch)[1]
@@ -134,7 +134,7 @@ class ModelRuns:
                     count += size
                 found[part] = whole / count
                 if part == judged:
-                    found["shuffled"] = apart / count
+                    found["shuffled"], found["spread"] = float(apart.mean()) / count, float(apart.std(ddof=1)) / count
         return {"judged": found[judged], **found}
 
     def _loss(self, model: nn.Module, batch: Any) -> tuple[Tensor, Any]:
@@ -147,10 +147,12 @@ class ModelRuns:
             raise not_one_tensor(prediction)
         return self.loss_fn(prediction, targets), prediction
 
-    def _shuffled(self, prediction: Any, targets: Any, seed: int) -> float:
+    def _shuffled(self, prediction: Any, targets: Any, seed: int) -> Numbers:
+        """Return the loss of a batch with targets of other samples, in each order; NaN where that is not known."""
         if self.loss_fn is None or not isinstance(targets, Tensor) or targets.dim() == 0 or len(targets) < 2:
-            return math.nan
-        return float(self.loss_fn(prediction, targets[derangement(len(targets), seed).to(targets.device)]))
+            return np.full(ORDERS, math.nan)
+        shuffled = [targets[order.to(targets.device)] for order in orders(len(targets), seed)]
+        return np.array([float(self.loss_fn(prediction, each)) for each in shuffled])
 
     def _batches_of(self, part: str) -> list[Any]:
         """Return the batches that judge, the same for every run."""
