@@ -1,5 +1,6 @@
 """From a traced step to the graph that kernels are made of."""
 
+import math
 import operator
 from collections.abc import Hashable
 from typing import Any
@@ -68,9 +69,45 @@ def build_graph(traced: fx.GraphModule, inputs: StepInputs, *, has_batches: bool
     for node in nodes:
         for source in node.inputs:
             source.users.append(node)
+    for node in nodes:
+        if node.is_lane and node not in outputs:
+            _join_factors(node, outputs)
     states = tuple(node for node in nodes if node.source is Source.STATE)
     samples = max((node.shape[0] for node in nodes if node.source is Source.SAMPLES), default=0)
     return Graph(nodes, states, tuple(outputs[:-1]), outputs[-1], samples)
+
+
+def _join_factors(node: Node, outputs: list[Node]) -> None:
+    """Multiply once where a step multiplies twice by numbers, one of them ½, ¼, ⅛ ...: every bit stays the same."""
+    inner = node.arguments[0] if node.arguments else None
+    one = _factor(node)
+    if one is None or not isinstance(inner, Node) or inner.users != [node] or inner in outputs:
+        return
+    other = _factor(inner)
+    if other is None or not (_is_half_of_half(one) or _is_half_of_half(other)):
+        return
+    source = inner.arguments[0]
+    node.op, node.arguments = "mul", (source, one * other)
+    inner.users.remove(node)
+    source.users[source.users.index(inner)] = node
+
+
+def _factor(node: Node) -> float | None:
+    """Return the number that a node multiplies with, if that is all it does and no rounding is lost by saying so."""
+    if node.op not in ("mul", "div") or node.options or node.kind is not Kind.FLOAT or len(node.arguments) != 2:
+        return None
+    source, number = node.arguments
+    is_number = isinstance(number, (int, float)) and not isinstance(number, bool)
+    if not is_number or not isinstance(source, Node) or source.kind is not Kind.FLOAT or source.shape != node.shape:
+        return None
+    if node.op == "mul":
+        return float(number)
+    return 1.0 / number if number and _is_half_of_half(1.0 / number) else None
+
+
+def _is_half_of_half(number: float) -> bool:
+    """Return whether a number is 2⁻ⁿ, and not so small that products of it vanish early."""
+    return math.frexp(number)[0] == 0.5 and 2.0**-20 <= number <= 1.0
 
 
 def evaluate_shared(
