@@ -33,11 +33,11 @@ from chainrule.probes.range_test import HIGHEST, LOWEST, Ascent, median_edge, ra
 from chainrule.probes.restoring import Snapshot
 from chainrule.probes.stability import NoLimit, stability_limit
 from chainrule.probes.subject import Subject, describe_optimizer
-from chainrule.probes.twins import JUDGING, Judge, constant_loss, judge_of, path_of, run_twin
+from chainrule.probes.twins import JUDGING, Judge, Measured, constant_loss, judge_of, path_of, run_twin
 
 LEVEL: Final = 0.8
 """Of the loss at the start: where the path is measured."""
-KAPPA: Final = 3.5
+KAPPA: Final = 5.0
 _KIN: Final = ("Adam", "AdamW", "NAdam", "RAdam", "Adamax", "RMSprop", "SparseAdam")
 USUAL: Final = dict.fromkeys(_KIN, 10**-2.5)
 """Rates that serve many networks, of optimizers whose updates do not depend on the unit of the loss."""
@@ -45,16 +45,20 @@ EXACT: Final = 0.95
 """Of the limit, where it is exact."""
 MEASURED: Final = 2
 """Seeds that the path is measured with."""
-_RANGE, _MEASURE = 0.2, 0.88  # of the allowed evaluations: spent after the range tests, and after measuring
+_RANGE, _MEASURE = 0.2, 0.7  # of the allowed evaluations: spent after the range tests, and after measuring
 _BELOW, _ABOVE = 1000.0, 30.0  # times the first range test's edge: where the repeated ones begin and end
 _FEWEST: Final = 20  # gradient evaluations without which nothing can be said
-_TRIES: Final = 6
+_TRIES: Final = 7
 _PRODUCTS: Final = 0.05  # of the allowed evaluations: Hessian-vector products where the limit is not exact
 _LONGEST: Final = 150  # updates of a run; more tell nothing new
 _CALIBRATION: Final = 0.04  # of the allowed evaluations: a run that looks for the path
+_ASSUMED: Final = 10.0  # an edge where no range test showed a lower one
 _CAREFUL: Final = 300.0  # below the edge: the first of these runs
+_WORSE: Final = 1.2  # times the start: that is no noise
 _STEEPER: Final = 4.0  # from one to the next
 _NEAR, _TELLING = 0.5, 0.15  # of the way to the level: near enough; and so much that it tells how far the rest is
+_MARGIN: Final = 4.0  # times the suggestion: must still get as far in as many updates
+_TOLERANCE: Final = 0.25  # of the fall of the run at the suggestion: may be missing
 _SAFE: Final = 2.0  # the suggestion stays this factor below the edge
 _USELESS: Final = 25.0  # paths s: a training that goes no farther than this is too slow
 _WIDE: Final = 10.0  # the good rates reach this factor down where no path was measured
@@ -83,8 +87,8 @@ class _Search:
     def edge(self) -> float | None:
         return median_edge(self.ascents)
 
-    def twin(self, rate: float, seed: int, updates: int, level: float = -math.inf) -> float | None:
-        """Run a twin, remember it, and return the path at which it came to the level."""
+    def twin(self, rate: float, seed: int, updates: int, level: float = -math.inf) -> Measured:
+        """Run a twin and remember it."""
         measured = run_twin(
             self.subject, self.snapshot, self.budget, self.judge,
             rate=rate, seed=seed, updates=updates, start=self.start, level=level,
@@ -92,7 +96,7 @@ class _Search:
         if measured.run.losses:
             self.twins.append(measured.run)
         self.lowest = min(self.lowest, measured.lowest)
-        return measured.path
+        return measured
 
 
 def find_rate(subject: Subject, budget: Budget, seeds: tuple[int, ...] = (0, 1, 2)) -> FoundRate:
@@ -205,7 +209,7 @@ def _measure(search: _Search) -> None:
     for seed in search.seeds[:MEASURED]:
         if not budget.allows(aim * GRADIENT):
             break
-        path = search.twin(_capped(search, guess / aim), seed, 2 * aim, search.level)
+        path = search.twin(_capped(search, guess / aim), seed, 2 * aim, search.level).path
         if path is not None:
             search.paths[seed] = path
             guess = math.exp(math.fsum(map(math.log, search.paths.values())) / len(search.paths))
@@ -218,20 +222,23 @@ def _measure(search: _Search) -> None:
 def _calibrated(search: _Search) -> float | None:
     """Return about the path to the level, by very short runs at rising rates; None where the loss does not get near."""
     updates = min(max(5, round(_CALIBRATION * search.budget.allowed)), _LONGEST)
-    rate = (search.edge or search.ascents[0].curve.points[-1].rate) / _CAREFUL
+    curve = search.ascents[0].curve
+    rate = min(search.edge or _ASSUMED, _ASSUMED) / _CAREFUL
+    if search.is_off_scale and curve.descent is not None:
+        rate = min(rate, curve.descent / 10)
     first = len(search.twins)
-    best = search.start
+    best = math.inf
     for _ in range(_TRIES):
-        path = search.twin(rate, search.seeds[0], updates, search.level)
+        path = search.twin(rate, search.seeds[0], updates, search.level).path
         if path is not None:
-            break
+            return path if len(search.twins[-1].losses) > 2 else path / _STEEPER
         run = search.twins[-1]
-        if not run.is_stable and best == search.start:
+        if run.score > _WORSE * search.start and best == math.inf:
             rate /= _CAREFUL / _STEEPER  # the range test was over before it showed an edge
             continue
-        if not run.score < best:
+        if run.score > best and run.score > search.start:
             break  # higher rates do not get farther any more
-        best = run.score
+        best = min(best, run.score)
         if _share(search, run) > _NEAR:
             break
         rate *= _STEEPER
@@ -265,7 +272,7 @@ def _persist(search: _Search) -> None:
     best = min((run for run in search.twins if run.is_stable), key=lambda run: run.score, default=None)
     usual = _usual(search.subject)
     rate = 3 * usual if usual is not None else best.rate if best is not None else 1e-2
-    path = search.twin(_capped(search, rate), search.seeds[0], int(search.budget.left), search.level)
+    path = search.twin(_capped(search, rate), search.seeds[0], int(search.budget.left), search.level).path
     if path is not None:
         search.paths[search.seeds[0]] = path
 
@@ -320,19 +327,20 @@ def _answer(search: _Search, limit: StabilityLimit | None, wanted: float, path: 
 
 
 def _proved(search: _Search, suggestion: float) -> float:
-    """Run twins at the suggestion, a tenth of it and ten times it; halve the suggestion while it is unstable."""
-    budget = search.budget
-    updates = min(max(4, int(budget.left / 3 - search.judge.cost)), _LONGEST)
-    for _ in range(_TRIES):
-        if not budget.allows(2 * GRADIENT + search.judge.cost):
-            return suggestion
-        search.twin(suggestion, search.seeds[0], updates)
-        if search.twins[-1].is_stable:
+    """Run twins at the suggestion and at four times it, and halve it while these show that it is too high.
+
+    Four times the rate must get about as far in as many updates, or the suggestion is too near to the edge.
+    """
+    budget, seed = search.budget, search.seeds[0]
+    updates = min(max(6, int(budget.left / 3.5 - search.judge.cost)), _LONGEST)
+    if not budget.allows(2 * GRADIENT + search.judge.cost):
+        return suggestion
+    best = search.twin(suggestion, seed, updates).run
+    while budget.allows(updates * GRADIENT + search.judge.cost):
+        ahead = search.twin(_MARGIN * suggestion, seed, updates).run
+        if best.is_stable and ahead.score <= best.score + _TOLERANCE * (search.start - best.score):
             break
         suggestion /= 2
-    for rate in (suggestion / 10, suggestion * 10):
-        if budget.allows(updates * GRADIENT + search.judge.cost):
-            search.twin(rate, search.seeds[0], updates)
     return suggestion
 
 

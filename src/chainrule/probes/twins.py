@@ -169,12 +169,17 @@ class Measured:
     Attributes:
         run: what is shown of it.
         path: at which the level was reached; None where it was not.
-        lowest: the lowest loss that the judge saw.
+        seen: (updates, judged loss), from the start on; +∞ where it was not finite.
     """
 
     run: TwinRun
     path: float | None
-    lowest: float
+    seen: tuple[tuple[int, float], ...]
+
+    @property
+    def lowest(self) -> float:
+        """The lowest loss that the judge saw."""
+        return min(loss for _, loss in self.seen)
 
 
 def run_twin(
@@ -206,26 +211,25 @@ def run_twin(
     stream = BatchStream(subject.batches, seed)
     subject.set_rate(rate)
     losses: list[float] = []
-    seen = [(0.0, start)]  # (path, judged loss)
+    seen = [(0, start)]
     looks = _looks(updates) if level > -math.inf else {updates}
     reached: float | None = None
     while len(losses) < updates and budget.allows(GRADIENT + judge.cost):
         budget.spend(GRADIENT, PURPOSE)
         losses.append(subject.update(next(stream)))
-        if not math.isfinite(losses[-1]):
-            seen.append((seen[-1][0], math.inf))
-            break
         is_last = len(losses) == updates or not budget.allows(GRADIENT + 2 * judge.cost)
-        if len(losses) in looks or is_last:
-            seen.append((path_of(subject.optimizer, [rate] * len(losses)), judge.look(budget)))
-            if seen[-1][1] <= level:
-                reached = _crossing(seen[-2], seen[-1], level)
+        if not math.isfinite(losses[-1]):
+            seen.append((len(losses), math.inf))
+        elif len(losses) in looks or is_last:
+            judged = judge.look(budget)
+            seen.append((len(losses), judged if math.isfinite(judged) else math.inf))
+            if judged <= level:
+                reached = _begun(subject.optimizer, rate, seen, level)
                 break
-            if not math.isfinite(seen[-1][1]):
-                break
-    score = seen[-1][1] if math.isfinite(seen[-1][1]) else math.inf
-    run = TwinRun(rate, seed, tuple(losses), score, score < start)
-    return Measured(run, reached, min(loss for _, loss in seen if math.isfinite(loss)))
+        if seen[-1][1] == math.inf:
+            break
+    score = seen[-1][1]
+    return Measured(TwinRun(rate, seed, tuple(losses), score, score < start), reached, tuple(seen))
 
 
 def _looks(updates: int) -> set[int]:
@@ -236,7 +240,19 @@ def _looks(updates: int) -> set[int]:
     return looks
 
 
-def _crossing(before: tuple[float, float], after: tuple[float, float], level: float) -> float:
+def _begun(optimizer: torch.optim.Optimizer, rate: float, seen: Sequence[tuple[int, float]], level: float) -> float:
+    """Return the path to a level, or less where the loss stood on a plateau before it fell.
+
+    A loss that falls evenly takes about half of the path for the second half of the fall. One that takes less than a
+    quarter for it has waited, and waiting says nothing about how fast it can go. Then it is four times that part.
+    """
+    path = _crossing(optimizer, rate, seen, level)
+    return min(path, 4 * (path - _crossing(optimizer, rate, seen, (seen[0][1] + level) / 2)))
+
+
+def _crossing(optimizer: torch.optim.Optimizer, rate: float, seen: Sequence[tuple[int, float]], level: float) -> float:
     """Return the path at which the loss, straight between two looks, came to a level."""
-    (near, high), (far, low) = before, after
+    last = next(number for number, (_, loss) in enumerate(seen) if loss <= level)
+    (before, high), (after, low) = seen[last - 1], seen[last]
+    near, far = (path_of(optimizer, [rate] * updates) for updates in (before, after))
     return near + (far - near) * (high - level) / (high - low)
