@@ -18,7 +18,7 @@ Short twins at the suggestion and round it are the proof, and lower it where a r
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -54,7 +54,7 @@ _LONGEST: Final = 150  # updates of a run; more tell nothing new
 _CALIBRATION: Final = 0.04  # of the allowed evaluations: a run that looks for the path
 _ASSUMED: Final = 10.0  # an edge where no range test showed a lower one
 _CAREFUL: Final = 300.0  # below the edge: the first of these runs
-_WORSE: Final = 1.2  # times the start: that is no noise
+_NO_WORSE, _WORSE = 1.02, 1.2  # times the start: may be noise, and is no noise
 _STEEPER: Final = 4.0  # from one to the next
 _NEAR, _TELLING = 0.5, 0.15  # of the way to the level: near enough; and so much that it tells how far the rest is
 _MARGIN: Final = 4.0  # times the suggestion: must still get as far in as many updates
@@ -81,17 +81,25 @@ class _Search:
     paths: dict[int, float] = field(default_factory=dict)
     lowest: float = math.inf
     is_off_scale: bool = False
+    factor: float = 1.0
     notes: list[str] = field(default_factory=list)
 
     @property
     def edge(self) -> float | None:
         return median_edge(self.ascents)
 
-    def twin(self, rate: float, seed: int, updates: int, level: float = -math.inf) -> Measured:
+    def twin(
+        self,
+        rate: float,
+        seed: int,
+        updates: int,
+        level: float = -math.inf,
+        faster: Callable[[float], float] | None = None,
+    ) -> Measured:
         """Run a twin and remember it."""
         measured = run_twin(
             self.subject, self.snapshot, self.budget, self.judge,
-            rate=rate, seed=seed, updates=updates, start=self.start, level=level,
+            rate=rate, seed=seed, updates=updates, start=self.start, level=level, faster=faster,
         )  # fmt: skip
         if measured.run.losses:
             self.twins.append(measured.run)
@@ -138,7 +146,7 @@ def find_rate(subject: Subject, budget: Budget, seeds: tuple[int, ...] = (0, 1, 
         return _refusal(search, _nothing_trains(search))
     paths = list(search.paths.values())
     path = math.exp(math.fsum(map(math.log, paths)) / len(paths))
-    return _answer(search, limit, _suggestion(search, path), path)
+    return _answer(search, limit, search.factor * _suggestion(search, path), path)
 
 
 def flow_of(subject: Subject) -> float:
@@ -209,14 +217,25 @@ def _measure(search: _Search) -> None:
     for seed in search.seeds[:MEASURED]:
         if not budget.allows(aim * GRADIENT):
             break
-        path = search.twin(_capped(search, guess / aim), seed, 2 * aim, search.level).path
-        if path is not None:
-            search.paths[seed] = path
+        measured = search.twin(
+            _capped(search, guess / aim), seed, 2 * aim, search.level,
+            lambda path: _MARGIN * search.factor * _suggestion(search, path),
+        )  # fmt: skip
+        if measured.path is not None:
+            search.paths[seed] = measured.path
             guess = math.exp(math.fsum(map(math.log, search.paths.values())) / len(search.paths))
+            _look_ahead(search, measured)
         else:
             guess = _extrapolated(search, search.twins[-1:]) or 2 * guess
     if not search.paths:
         _persist(search)
+
+
+def _look_ahead(search: _Search, measured: Measured) -> None:
+    """Halve what will be suggested where a training that has begun does not bear four times the rate."""
+    ahead = measured.ahead
+    if ahead is not None and ahead.score > (search.start + search.level) / 2:
+        search.factor /= 2
 
 
 def _calibrated(search: _Search) -> float | None:
@@ -269,9 +288,9 @@ def _share(search: _Search, run: TwinRun) -> float:
 
 def _persist(search: _Search) -> None:
     """Spend what is left on one long run, for a loss that stands on a plateau at first."""
-    best = min((run for run in search.twins if run.is_stable), key=lambda run: run.score, default=None)
+    bearable = [run.rate for run in search.twins if run.score < _NO_WORSE * search.start]
     usual = _usual(search.subject)
-    rate = 3 * usual if usual is not None else best.rate if best is not None else 1e-2
+    rate = 3 * usual if usual is not None else max(bearable) / 2 if bearable else 1e-2
     path = search.twin(_capped(search, rate), search.seeds[0], int(search.budget.left), search.level).path
     if path is not None:
         search.paths[search.seeds[0]] = path

@@ -12,7 +12,7 @@ some level is a property of the problem that hardly depends on the rate that mea
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -28,6 +28,8 @@ from chainrule.training.evaluation import evaluating
 
 PURPOSE: Final = "twin runs"
 JUDGING: Final = "judging"
+AHEAD: Final = 10
+"""Updates of a continuation at a higher rate."""
 _BATCHES: Final = 2  # to judge by, of the training's batch size
 _CONSTANT_UPDATES: Final = 150
 _LOOKS: Final = 1.3  # from one look to the next, a run has made this many times the updates
@@ -170,11 +172,13 @@ class Measured:
         run: what is shown of it.
         path: at which the level was reached; None where it was not.
         seen: (updates, judged loss), from the start on; +∞ where it was not finite.
+        ahead: how a continuation at a higher rate ended, as a run of its own; None where there was none.
     """
 
     run: TwinRun
     path: float | None
     seen: tuple[tuple[int, float], ...]
+    ahead: TwinRun | None = None
 
     @property
     def lowest(self) -> float:
@@ -193,6 +197,7 @@ def run_twin(
     updates: int,
     start: float,
     level: float = -math.inf,
+    faster: Callable[[float], float] | None = None,
 ) -> Measured:
     """Train for a few updates at one rate, until the judged loss has come to a level.
 
@@ -206,6 +211,8 @@ def run_twin(
         updates: at most.
         start: the judged loss before the first update.
         level: of the judged loss at which the run ends; without one it makes all its updates.
+        faster: from the path to the level to the rate at which the run then goes on for `AHEAD` updates, to see
+            whether a training that has begun bears it.
     """
     snapshot.put_back()
     stream = BatchStream(subject.batches, seed)
@@ -229,7 +236,20 @@ def run_twin(
         if seen[-1][1] == math.inf:
             break
     score = seen[-1][1]
-    return Measured(TwinRun(rate, seed, tuple(losses), score, score < start), reached, tuple(seen))
+    run = TwinRun(rate, seed, tuple(losses), score, score < start)
+    if reached is None or faster is None or not budget.allows(AHEAD * GRADIENT + judge.cost):
+        return Measured(run, reached, tuple(seen))
+    higher = faster(reached)
+    subject.set_rate(higher)
+    onward: list[float] = []
+    for _ in range(AHEAD):
+        budget.spend(GRADIENT, PURPOSE)
+        onward.append(subject.update(next(stream)))
+        if not math.isfinite(onward[-1]):
+            break
+    end = judge.look(budget)
+    end = end if math.isfinite(end) and math.isfinite(onward[-1]) else math.inf
+    return Measured(run, reached, tuple(seen), TwinRun(higher, seed, tuple(onward), end, end < start))
 
 
 def _looks(updates: int) -> set[int]:
