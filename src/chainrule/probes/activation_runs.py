@@ -1,5 +1,6 @@
 """What becomes of an activation: a task trained with it at several rates and seeds, and judged where it ends."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -189,8 +190,9 @@ class TaskRuns:
                         losses[key].append(_loss(state.objective, prediction, targets))
                         if inputs is judged[0]:
                             apart = [_loss(state.objective, prediction, targets[order]) for order in others]
-                            losses["shuffled"].append(float(np.mean(apart)))
-                            losses["spread"].append(float(np.std(apart, ddof=1)))
+                            mean, spread = mean_and_spread(np.array(apart))
+                            losses["shuffled"].append(mean)
+                            losses["spread"].append(spread)
         found = {key: np.array(values) for key, values in losses.items()}
         return found if "judged" in found else {**found, "judged": found["training"]}
 
@@ -211,6 +213,13 @@ def derangement(count: int, seed: int) -> Tensor:
 def orders(count: int, seed: int) -> list[Tensor]:
     """Return the orders in which targets are held against predictions of other samples; see `derangement`."""
     return [derangement(count, seed * ORDERS + number) for number in range(ORDERS)]
+
+
+def mean_and_spread(values: Numbers) -> tuple[float, float]:
+    """Return mean and standard deviation of some losses; NaN where one is not finite."""
+    if not np.isfinite(values).all():
+        return math.nan, math.nan
+    return float(values.mean()), float(values.std(ddof=1))
 
 
 def task_has_own_init(task: Task) -> bool:

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from chainrule.components import not_one_tensor
-from chainrule.probes.activation_runs import ORDERS, Ends, Numbers, Point, Start, orders
+from chainrule.probes.activation_runs import ORDERS, Ends, Numbers, Point, Start, mean_and_spread, orders
 from chainrule.probes.activation_swaps import Swaps, with_activation
 from chainrule.probes.batch_stream import BatchStream
 from chainrule.probes.candidates import Candidate
@@ -134,7 +134,7 @@ class ModelRuns:
                     count += size
                 found[part] = whole / count
                 if part == judged:
-                    found["shuffled"], found["spread"] = float(apart.mean()) / count, float(apart.std(ddof=1)) / count
+                    found["shuffled"], found["spread"] = mean_and_spread(apart / count)
         return {"judged": found[judged], **found}
 
     def _loss(self, model: nn.Module, batch: Any) -> tuple[Tensor, Any]:
