@@ -14,6 +14,7 @@ from rich.text import Text
 
 from chainrule.cli.exit_codes import DONE, INTERRUPTED, WRONG
 from chainrule.cli.json_output import json_text, print_json
+from chainrule.cli.outputs import folder_of
 from chainrule.cli.sources import refuse_trace
 from chainrule.cli.sweeping import LiveProgress
 from chainrule.errors import OutputError, TaskError
@@ -55,7 +56,7 @@ def run_comparing(source: str, changes: Mapping[str, str], request: Comparing) -
     """
     refuse_trace(source, "activations --compare")
     task = load_task(source, changes)
-    folder = _folder(request.output)
+    folder = folder_of(request.output, FILES, "activations --compare")
     if folder is not None:
         existing_or_error(folder)
     screen = Console(stderr=request.json, highlight=False)
@@ -126,20 +127,6 @@ def _arguments(text: str) -> dict[str, Any]:
             )
         found[key.strip()] = parse_value(value.strip())
     return found
-
-
-def _folder(output: Path | None) -> Path | None:
-    """Return the folder to write into; None for a file, or for nothing."""
-    if output is None or output.suffix.lower() in FILES:
-        return None
-    if output.suffix and not output.is_dir():
-        raise OutputError(
-            what=f"chainrule activations --compare writes no {output.suffix} file.",
-            where="--output",
-            found=str(output),
-            expected=f"a folder, or a file that ends in {', '.join(FILES[:-1])} or {FILES[-1]}",
-        )
-    return output
 
 
 def _write(found: ActivationChoice, file: Path | None, folder: Path | None) -> list[str]:

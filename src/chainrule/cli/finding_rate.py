@@ -13,6 +13,7 @@ from rich.text import Text
 
 from chainrule.cli.exit_codes import DONE, WRONG
 from chainrule.cli.json_output import json_text, print_json
+from chainrule.cli.outputs import folder_of
 from chainrule.cli.sources import refuse_trace
 from chainrule.cli.training import DEFAULT_TASK
 from chainrule.errors import OutputError
@@ -81,20 +82,14 @@ def _is_folder(output: Path | None) -> bool:
     Raises:
         OutputError: it is a file of a kind that is not written.
     """
-    if output is None or output.suffix.lower() in FILES:
+    folder = folder_of(output, FILES, "find-lr")
+    if folder is None:
         return False
-    if output.suffix and not output.is_dir():
-        raise OutputError(
-            what=f"chainrule find-lr writes no {output.suffix} file.",
-            where="--output",
-            found=str(output),
-            expected=f"a folder, or a file that ends in {', '.join(FILES[:-1])} or {FILES[-1]}",
-        )
-    if (output / "report.html").exists() and not (output / _DATA).exists():
+    if (folder / "report.html").exists() and not (folder / _DATA).exists():
         raise OutputError(
             what="The output folder holds the report of something else.",
             where="--output",
-            found=str(output / "report.html"),
+            found=str(folder / "report.html"),
             expected="a folder that is new, empty, or of an earlier find-lr",
         )
     return True

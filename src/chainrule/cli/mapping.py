@@ -13,14 +13,15 @@ from rich.console import Console
 from rich.text import Text
 
 from chainrule.cli.exit_codes import DONE, INTERRUPTED
+from chainrule.cli.hyperparameters import canonical_option, is_task_key
 from chainrule.cli.json_output import json_text, print_json
-from chainrule.cli.overrides import MAP_OPTIONS, WHOLE_KEYS
+from chainrule.cli.outputs import folder_of
+from chainrule.cli.overrides import MAP_OPTIONS
 from chainrule.cli.sources import refuse_trace
 from chainrule.cli.sweeping import LiveProgress, is_axis
 from chainrule.cli.training import DEFAULT_TASK
-from chainrule.cli.usage import unknown_option
 from chainrule.documents import Document
-from chainrule.errors import OutputError, TaskError, UnknownNameError, did_you_mean
+from chainrule.errors import TaskError
 from chainrule.files import replacing, write_atomically
 from chainrule.render.charts import picture_png, picture_svg
 from chainrule.render.page import page_html
@@ -28,7 +29,6 @@ from chainrule.render.terminal import print_document
 from chainrule.reports.map_report import map_document, raster_of
 from chainrule.sweeps import Axis, Map, MapPlan, Status, read_map, write_map
 from chainrule.sweeps.axes import Value
-from chainrule.sweeps.keys import canonical_key
 from chainrule.sweeps.map_files import plan_from_dict, plan_to_dict
 from chainrule.sweeps.maps import RESOLUTION, MapRequest, map_plan, plan_of, read_side, usual_axes
 from chainrule.sweeps.running import Scale
@@ -134,7 +134,7 @@ def _computed(job: _Job, request: Request, screen: Console) -> Map:
 
 
 def _asked(source: str | None, changes: Mapping[str, str], request: Request) -> _Job:
-    folder = _checked_output(request.output)
+    folder = folder_of(request.output, FILES, "map")
     earlier = _earlier(source)
     if earlier is not None:
         job = _of_earlier(earlier, changes, request)
@@ -176,7 +176,7 @@ def _remark(task: Task, request: Request) -> str:
 
 def _task_and_fixed(source: str | None, typed: Mapping[str, str]) -> tuple[Task, dict[str, Value]]:
     """Return the task with what is changed of it, and what a task has no key for."""
-    own = {key: text for key, text in typed.items() if _is_own(key)}
+    own = {key: text for key, text in typed.items() if is_task_key(key)}
     several = next((key for key, text in typed.items() if key not in ("name", "description") and is_axis(text)), "")
     if several:
         raise TaskError(
@@ -191,26 +191,12 @@ def _task_and_fixed(source: str | None, typed: Mapping[str, str]) -> tuple[Task,
     for key, text in typed.items():
         if key in own:
             continue
-        name = _canonical(key, task)
+        name = canonical_option(key, task, MAP_OPTIONS, "map")
         if name.startswith("optimizer."):
             arguments[name] = text
         else:
             fixed[key] = parse_value(text)
     return load_task(task, arguments) if arguments else task, fixed
-
-
-def _is_own(key: str) -> bool:
-    table, dot, _ = key.partition(".")
-    return key in WHOLE_KEYS or (bool(dot) and table in WHOLE_KEYS)
-
-
-def _canonical(key: str, task: Task) -> str:
-    try:
-        return canonical_key(key, task)
-    except UnknownNameError:
-        if did_you_mean(key, MAP_OPTIONS):
-            raise unknown_option(f"--{key}", [f"--{name}" for name in MAP_OPTIONS], "map") from None
-        raise
 
 
 # Earlier maps
@@ -289,20 +275,6 @@ def _resumed(source: str | None, changes: Mapping[str, str], request: Request) -
 
 
 # Files
-
-
-def _checked_output(output: Path | None) -> Path | None:
-    """Return the folder to write into; None for a file, or for nothing."""
-    if output is None or output.suffix.lower() in FILES:
-        return None
-    if output.suffix and not output.is_dir():
-        raise OutputError(
-            what=f"chainrule map writes no {output.suffix} file.",
-            where="--output",
-            found=str(output),
-            expected=f"a folder, or a file that ends in {', '.join(FILES[:-1])} or {FILES[-1]}",
-        )
-    return output
 
 
 def _write_folder(found: Map, document: Document, folder: Path) -> list[str]:

@@ -12,13 +12,14 @@ from rich.console import Console
 from rich.text import Text
 
 from chainrule.cli.exit_codes import DONE, INTERRUPTED
+from chainrule.cli.hyperparameters import canonical_option, is_task_key
 from chainrule.cli.json_output import json_text, print_json
 from chainrule.cli.live_line import LiveLine, clock
-from chainrule.cli.overrides import SWEEP_OPTIONS, WHOLE_KEYS
+from chainrule.cli.outputs import folder_of
+from chainrule.cli.overrides import SWEEP_OPTIONS
 from chainrule.cli.sources import refuse_trace
 from chainrule.cli.training import DEFAULT_TASK
-from chainrule.cli.usage import unknown_option
-from chainrule.errors import OutputError, TaskError, UnknownNameError, did_you_mean
+from chainrule.errors import TaskError
 from chainrule.files import replacing, write_atomically
 from chainrule.render.charts import picture_png, picture_svg
 from chainrule.render.page import page_html
@@ -27,7 +28,6 @@ from chainrule.render.terminal import print_document
 from chainrule.reports.sweep import sweep_document
 from chainrule.reports.sweep_charts import curve_charts
 from chainrule.sweeps import Axis, Grid, Status, Sweep, grid, parse_axis
-from chainrule.sweeps.keys import canonical_key
 from chainrule.sweeps.running import Scale
 from chainrule.sweeps.sweeping import EngineChoice, How, sweep_grid, usual_axis
 from chainrule.tasks import Task, load_task, task_toml
@@ -70,7 +70,7 @@ def run_sweeping(source: str | None, changes: Mapping[str, str], request: Reques
     else:
         task, axes = task_and_axes(source, changes)
         points = grid(*axes)
-        folder = _checked_output(request.output)
+        folder = folder_of(request.output, FILES, "sweep")
         how = How(request.steps, request.engine or "auto", None if folder is None else folder / "parts")
         if folder is not None:
             existing_or_error(folder)
@@ -112,16 +112,16 @@ def task_and_axes(source: str | None, typed: Mapping[str, str]) -> tuple[Task, l
     varied = {key: text for key, text in typed.items() if key not in _TEXTS and is_axis(text)}
     plain = {key: text for key, text in typed.items() if key not in varied}
     task = load_task(
-        DEFAULT_TASK if source is None else source, {key: text for key, text in plain.items() if _is_own(key)}
+        DEFAULT_TASK if source is None else source, {key: text for key, text in plain.items() if is_task_key(key)}
     )
     axes = []
     others: dict[str, str] = {}
     for key, text in typed.items():
         if key in varied:
-            _canonical(key, task)
+            canonical_option(key, task, SWEEP_OPTIONS, "sweep")
             axes.append(parse_axis("lr" if key == "optimizer.lr" else key, text))
-        elif not _is_own(key):
-            name = _canonical(key, task)
+        elif not is_task_key(key):
+            name = canonical_option(key, task, SWEEP_OPTIONS, "sweep")
             if name.startswith("optimizer."):
                 others[name] = text
             else:  # a layer's rate, or a change of the initial weights: a task has no key for it
@@ -149,36 +149,7 @@ def is_axis(text: str) -> bool:
     return False
 
 
-def _is_own(key: str) -> bool:
-    """Whether a task has a key of that name; keys that only a sweep has begin with lr. or init."""
-    table, dot, _ = key.partition(".")
-    return key in WHOLE_KEYS or (bool(dot) and table in WHOLE_KEYS)
-
-
-def _canonical(key: str, task: Task) -> str:
-    try:
-        return canonical_key(key, task)
-    except UnknownNameError:
-        if did_you_mean(key, SWEEP_OPTIONS):
-            raise unknown_option(f"--{key}", [f"--{name}" for name in SWEEP_OPTIONS], "sweep") from None
-        raise
-
-
 # Folders and files
-
-
-def _checked_output(output: Path | None) -> Path | None:
-    """Return the folder to write into; None for a file, or for nothing."""
-    if output is None or output.suffix.lower() in FILES:
-        return None
-    if output.suffix and not output.is_dir():
-        raise OutputError(
-            what=f"chainrule sweep writes no {output.suffix} file.",
-            where="--output",
-            found=str(output),
-            expected=f"a folder, or a file that ends in {', '.join(FILES[:-1])} or {FILES[-1]}",
-        )
-    return output
 
 
 def _write_plan(folder: Path, task: Task, points: Grid, how: How) -> None:
