@@ -181,3 +181,12 @@ def test_candidates_carry_the_gain_of_the_catalogue():
         "  expected: an activation that maps each number by itself\n"
         "Initial weights need its gain, and its gain depends on the number of its inputs, or is infinite."
     )
+
+
+def test_starts_that_differ_much_from_seed_to_seed_hide_no_fall():
+    class Uneven(Made):
+        def start(self, candidate, seed):
+            return Start(3.0, 3.0 * 10.0 ** (seed % 3), super().start(candidate, seed).layers)
+
+    found = compare(Uneven({"ReLU": 1.0, "Tanh": 0.9}), plan("ReLU", "Tanh", seeds=5), has_norm=False)
+    assert found.ranking is not None

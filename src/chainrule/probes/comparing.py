@@ -200,15 +200,19 @@ def _interrupted(left: Sequence[str]) -> Finding:
 
 
 def _trains_nothing(compared: Sequence[Compared]) -> Finding | None:
-    """Say that no candidate's training loss is shown to fall, at any rate that was tried."""
+    """Say that no candidate's training loss is shown to fall, at any rate that was tried.
+
+    A fall is measured in shares of its start, because starts differ much more from seed to seed than these do.
+    """
     falls = {}
     for each in compared:
         starts = np.array(each.training_starts)
-        values = starts - np.minimum(np.nan_to_num(np.array(each.training), nan=np.inf), starts)
+        falls_of_seeds = starts - np.minimum(np.nan_to_num(np.array(each.training), nan=np.inf), starts)
+        values = falls_of_seeds / np.maximum(np.abs(starts), np.finfo(np.float64).tiny)
         mean, low, _ = mean_interval(values, 1 - (1 - LEVEL) / len(compared))
         if low > 0:
             return None
-        falls[f"mean fall, {each.label}"] = mean
+        falls[f"share that the loss falls by, {each.label}"] = mean
     rates = [tried.rate for each in compared for tried in each.rates]
     return Finding(
         code="nothing-trains",
