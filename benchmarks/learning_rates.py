@@ -1,11 +1,15 @@
-"""Ways to choose a learning rate, by their regret against an exhaustive table, on 24 problem-optimizer pairs.
+"""Ways to choose a learning rate, by their regret against an exhaustive table, on 32 problem-optimizer pairs.
 
-    python benchmarks/learning_rates.py [--folder FOLDER] [--probes 10] [--part development|held-out]
+    python benchmarks/learning_rates.py [--folder FOLDER] [--probes 10] [--part PART] [--trained]
+
+12 pairs are `development`: the algorithm was made on them. 12 are `held-out`: it was changed once after they were
+looked at. 8 are `fresh`: made after that, and looked at when nothing was to be changed any more.
 
 The regret of a rate η is R = (min(L(η), L0) − L*) / (L0 − L*): L the median over seeds of the final validation loss of
 the full training, L* the lowest over the table, L0 that of the initial weights or of the best constant prediction,
-whichever is lower. L of a suggestion is trained, not read off the table. No suggestion counts as R = 1. A failure is a
-regret above 0.5. The tables are kept in the folder (by default outside of the repository), and take minutes to make.
+whichever is lower. R of a suggestion is interpolated in the table (quarter decades, eighths round the minimum), or its
+L is trained with `--trained`. No suggestion counts as R = 1. A failure is a regret above 0.5. The tables are kept in
+the folder (by default outside of the repository), and take minutes to make.
 """
 
 import argparse
@@ -19,7 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 from learning_rates_finders import competitors
-from learning_rates_problems import PROBLEMS, Batches, Problem
+from learning_rates_problems import FRESH, PROBLEMS, Batches, Problem
 from learning_rates_table import Table, regret, table_of, train_at
 from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR
@@ -31,6 +35,11 @@ from chainrule.probes.restoring import restored
 from chainrule.probes.subject import Schedule, Subject
 
 OURS = "chainrule find-lr"
+PARTS = {
+    "development": [problem for problem in PROBLEMS if not problem.held_out],
+    "held-out": [problem for problem in PROBLEMS if problem.held_out],
+    "fresh": list(FRESH),
+}
 LIMIT = 1.125559  # of the full-batch case: eigenvalues of the Hessian from 0.019615 to 1.776894
 
 
@@ -58,8 +67,11 @@ def ours(problem: Problem, probe: int) -> FoundRate:
         return find_rate(subject, budget, tuple(range(3 * probe, 3 * probe + 3)))
 
 
-def regrets_of(problem: Problem, table: Table, rates: Sequence[float | None]) -> list[float]:
-    """Return the regret of rates, each trained fully over the seeds of the table."""
+def regrets_of(problem: Problem, table: Table, rates: Sequence[float | None], is_trained: bool) -> list[float]:
+    """Return the regret of rates, interpolated in the table or trained fully over its seeds."""
+    if not is_trained:
+        at = [math.log10(rate) if rate and 0 < rate < math.inf else math.nan for rate in rates]
+        return [float(np.interp(one, table.exponents, table.regrets())) if one == one else 1.0 for one in at]
     known = sorted({rate for rate in rates if rate is not None and 0 < rate < math.inf})
     if not known:
         return [1.0] * len(rates)
@@ -71,13 +83,13 @@ def regrets_of(problem: Problem, table: Table, rates: Sequence[float | None]) ->
     ]  # may be below 0: between two rates of the table
 
 
-def row(problem: Problem, folder: Path, probes: int) -> dict[str, Any]:
+def row(problem: Problem, folder: Path, probes: int, is_trained: bool) -> dict[str, Any]:
     """Return what every way to choose a rate comes to on a problem."""
     table = table_of(problem, folder)
     found = competitors(problem, problem.seeded_network(0), seed=0)
     answers = [ours(problem, probe) for probe in range(probes)]
     rates = [rate for rate, _ in found.values()] + [answer.suggestion for answer in answers]
-    regrets = regrets_of(problem, table, rates)
+    regrets = regrets_of(problem, table, rates, is_trained)
     names = list(found)
     costs = {name: updates / problem.steps for name, (_, updates) in found.items()}
     own = [rate for rate in rates[len(names) :] if rate is not None]
@@ -179,18 +191,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "chainrule-learning-rates")
     parser.add_argument("--probes", type=int, default=10)
-    parser.add_argument("--part", choices=("development", "held-out"))
+    parser.add_argument("--part", choices=tuple(PARTS))
+    parser.add_argument("--trained", action="store_true")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    parts = {"development": False, "held-out": True}
     print("Full-batch least squares:", json.dumps(full_batch(), indent=2))
-    for part, is_held_out in parts.items():
+    for part, problems in PARTS.items():
         if options.part in (None, part):
             rows = []
-            for problem in PROBLEMS:
-                if problem.held_out == is_held_out:
-                    rows.append(row(problem, options.folder, options.probes))
-                    print(details(rows[-1:]).splitlines()[-1], flush=True)
+            for problem in problems:
+                rows.append(row(problem, options.folder, options.probes, options.trained))
+                print(details(rows[-1:]).splitlines()[-1], flush=True)
             print(f"\n{part}\n\n{details(rows)}\n\n{summary(rows)}\n", flush=True)
             if options.json is not None:
                 options.json.with_suffix(f".{part}.json").write_text(json.dumps(rows, indent=2))

@@ -247,7 +247,8 @@ PROBLEMS: tuple[Problem, ...] = (
 FRESH: tuple[Problem, ...] = (
     Problem("wine, SGD-m", loaded("wine"), _net(13, 16, 3), _CLASSES, "SGD", 16, "cosine", 1500, True, _MOMENTUM),
     Problem(
-        "digits tanh, AdamW", _digits, _net(64, 32, 10, activation=_TANH), _CLASSES, "AdamW", 128, "constant", 1000, True
+        "digits tanh, AdamW", _digits, _net(64, 32, 10, activation=_TANH), _CLASSES,
+        "AdamW", 128, "constant", 1000, True,
     ),
     Problem(
         "friedman3, Adam", made("friedman3", n_samples=800, noise=0.1), _net(4, 32, 32, 1, activation=_TANH), _SQUARES,
@@ -258,8 +259,8 @@ FRESH: tuple[Problem, ...] = (
         "Adam", 32, "cosine", 1000, True,
     ),
     Problem(
-        "blobs, SGD", made("blobs", n_samples=900, n_features=10, centers=6, cluster_std=6.0), _net(10, 32, 6), _CLASSES,
-        "SGD", 32, "constant", 2000, True,
+        "blobs, SGD", made("blobs", n_samples=900, n_features=10, centers=6, cluster_std=6.0), _net(10, 32, 6),
+        _CLASSES, "SGD", 32, "constant", 2000, True,
     ),
     Problem(
         "sparse regression, SGD-m", made("sparse_uncorrelated", n_samples=900), _net(10, 32, 1), _SQUARES,

@@ -348,22 +348,16 @@ def _answer(search: _Search, limit: StabilityLimit | None, wanted: float, path: 
 def _proved(search: _Search, suggestion: float) -> float:
     """Run twins at the suggestion and at four times it, and halve it while these show that it is too high.
 
-    Four times the rate must get about as far in as many updates, or the suggestion is too near to the edge. Of
-    optimizers with a usual rate it is enough that the suggestion itself is stable.
+    Four times the rate must get about as far in as many updates, or the suggestion is too near to the edge.
     """
     budget, seed = search.budget, search.seeds[0]
     updates = min(max(6, int(budget.left / 3.5 - search.judge.cost)), _LONGEST)
     if not budget.allows(2 * GRADIENT + search.judge.cost):
         return suggestion
     best = search.twin(suggestion, seed, updates).run
-    has_usual = _usual(search.subject) is not None
     while budget.allows(updates * GRADIENT + search.judge.cost):
-        if has_usual and not best.is_stable:
-            suggestion /= 2
-            best = search.twin(suggestion, seed, updates).run
-            continue
         ahead = search.twin(_MARGIN * suggestion, seed, updates).run
-        if has_usual or (best.is_stable and ahead.score <= best.score + _TOLERANCE * (search.start - best.score)):
+        if best.is_stable and ahead.score <= best.score + _TOLERANCE * (search.start - best.score):
             break
         suggestion /= 2
     return suggestion
