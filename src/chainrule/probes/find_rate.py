@@ -54,7 +54,7 @@ _LONGEST: Final = 150  # updates of a run; more tell nothing new
 _CALIBRATION: Final = 0.04  # of the allowed evaluations: a run that looks for the path
 _ASSUMED: Final = 10.0  # an edge where no range test showed a lower one
 _CAREFUL: Final = 300.0  # below the edge: the first of these runs
-_NO_WORSE, _WORSE = 1.02, 1.2  # times the start: may be noise, and is no noise
+_NO_WORSE, _WORSE = 1.1, 1.2  # times the start: may be noise, and is no noise
 _STEEPER: Final = 4.0  # from one to the next
 _NEAR, _TELLING = 0.5, 0.15  # of the way to the level: near enough; and so much that it tells how far the rest is
 _MARGIN: Final = 4.0  # times the suggestion: must still get as far in as many updates
@@ -255,7 +255,7 @@ def _calibrated(search: _Search) -> float | None:
         if run.score > _WORSE * search.start and best == math.inf:
             rate /= _CAREFUL / _STEEPER  # the range test was over before it showed an edge
             continue
-        if run.score > best and run.score > search.start:
+        if run.score > max(best, _WORSE * search.start):
             break  # higher rates do not get farther any more
         best = min(best, run.score)
         if _share(search, run) > _NEAR:
