@@ -2,8 +2,9 @@
 
     python benchmarks/learning_rates.py [--folder FOLDER] [--probes 10] [--part PART] [--trained]
 
-12 pairs are `development`: the algorithm was made on them. 12 are `held-out`: it was changed once after they were
-looked at. 8 are `fresh`: made after that, and looked at when nothing was to be changed any more.
+12 pairs are `development`: the algorithm was made on them. 12 are `held-out`: it was changed more than once after they
+were first looked at, so they count as a second development set. 8 are `fresh`: made after that; two small changes
+followed the first look at them, neither made for them.
 
 The regret of a rate η is R = (min(L(η), L0) − L*) / (L0 − L*): L the median over seeds of the final validation loss of
 the full training, L* the lowest over the table, L0 that of the initial weights or of the best constant prediction,

@@ -5,7 +5,7 @@ notebook, which is not part of chainrule: say where it lies. Its cells with the 
 the image are run as they are; only the sizes are set, as its own first cell has them. JAX is needed for it.
 
     python benchmarks/published_map.py --peer NOTEBOOK [--resolution 64] [--steps 500] [--conditions tanh,relu]
-                                       [--scan] [--freeze FILE]
+                                       [--scan] [--phases] [--freeze FILE]
 
 For each condition it prints
 
@@ -23,8 +23,9 @@ where a loss is not finite, but multiplies by zero there, so that the measure of
 diverged, and the measure is compared with what his formula gives with 1e6 in place.
 
 --scan runs the author's training step inside jax.lax.scan, 16 pixels at a time, which is faster; it first shows by how
-much the measures then differ from those of his own loop, on a map of 16 × 16. --freeze writes the numbers of the
-author's code to a .npz file.
+much the measures then differ from those of his own loop, on a map of 16 × 16. --phases leaves out which
+pixels are calm, which costs two more maps of chainrule's. --freeze writes the numbers of the author's code to a .npz
+file.
 """
 
 import argparse
@@ -224,30 +225,37 @@ def is_away(has_converged: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.asarray(np.all([each == has_converged for each in shifted], axis=0))
 
 
-def compare(condition: str, author: Published, resolution: int, steps: int) -> str:
+def compare(condition: str, author: Published, resolution: int, steps: int, *, is_of_phases: bool) -> str:
     """Compute the map again with chainrule and return the line that says how the two agree."""
     ours, engine, seconds = run_chainrule(condition, author, steps)
-    moved = [run_chainrule(condition, author, steps, scale)[0] for scale in (1 + 1e-12, 1 - 1e-12)]
     shape = (resolution, resolution)
     theirs = author.measure.reshape(shape) < 0  # NaN is not
     mine = ours.reshape(shape) < 0
     is_equal = theirs == mine
     away = is_away(theirs)
     clear = away & is_away(mine)
-    calm = np.max([np.abs(each / ours - 1) for each in moved], axis=0) < 1e-9
-    difference = np.abs(ours / meant_measure(author.losses) - 1)[calm]
     lost = int(np.isnan(author.measure).sum())
     parts = [
         f"{condition:15s} away {is_equal[away].mean():9.4%} of {away.sum():6d}",
         f"clear {is_equal[clear].mean():9.4%} of {clear.sum():6d}",
         f"all {is_equal.mean():9.4%} of {is_equal.size}",
-        f"measure {np.median(difference):.0e}, {(difference < 1e-6).mean():.3%} below 1e-6, {difference.max():.0e} over"
-        f" {calm.sum():6d} calm",
+        "" if is_of_phases else of_measures(condition, author, steps, ours),
         f"converged {theirs.mean():.3f}",
         f"NaN {lost}",
         f"author {author.seconds:.0f} s, {engine} {seconds:.1f} s",
     ]
-    return "   ".join(parts)
+    return "   ".join(filter(None, parts))
+
+
+def of_measures(condition: str, author: Published, steps: int, ours: Numbers) -> str:
+    """Return how far the measures are apart where training is not chaotic."""
+    moved = [run_chainrule(condition, author, steps, scale)[0] for scale in (1 + 1e-12, 1 - 1e-12)]
+    calm = np.max([np.abs(each / ours - 1) for each in moved], axis=0) < 1e-9
+    difference = np.abs(ours / meant_measure(author.losses) - 1)[calm]
+    return (
+        f"measure {np.median(difference):.0e}, {(difference < 1e-6).mean():.3%} below 1e-6, {difference.max():.0e} over"
+        f" {calm.sum():6d} calm"
+    )
 
 
 def show_scan(notebook: Path, conditions: list[str], steps: int) -> None:
@@ -296,6 +304,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--conditions", default=",".join(CONDITIONS))
     parser.add_argument("--scan", action="store_true")
+    parser.add_argument("--phases", action="store_true")
     parser.add_argument("--freeze", type=Path)
     given = parser.parse_args()
     conditions = given.conditions.split(",")
@@ -308,7 +317,7 @@ def main() -> None:
     for condition in conditions:
         author = run_author(given.peer, condition, given.resolution, given.steps, given.scan)
         found[condition] = author
-        print(compare(condition, author, given.resolution, given.steps), flush=True)
+        print(compare(condition, author, given.resolution, given.steps, is_of_phases=given.phases), flush=True)
     if given.freeze is not None:
         freeze(given.freeze, found, given.resolution, given.steps)
 
