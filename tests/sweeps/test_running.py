@@ -220,7 +220,7 @@ def test_another_sweep_is_refused(small: Task, tmp_path: Path) -> None:
         assert str(caught.value) == (
             "The folder holds the parts of another sweep.\n"
             f"  where:    {tmp_path}\n"
-            f"  found:    another {name}\n"
+            f"  found:    changed: {name}\n"
             "  expected: the sweep that was begun here, with nothing changed\n"
             "Choose another folder, or delete this one."
         )
@@ -234,6 +234,42 @@ def test_a_damaged_part_is_computed_again(small: Task, tmp_path: Path) -> None:
     again = run_points(small, points, steps=2, folder=tmp_path)
     assert same_bits(again, whole)
     assert "The part 00000-000000.safetensors was damaged, and was computed again." in again.notes
+
+
+@pytest.mark.parametrize("place", [-1, -9, -40])
+def test_a_part_with_one_changed_byte_is_computed_again(small: Task, place: int, tmp_path: Path) -> None:
+    points = [{"lr": 0.1}, {"lr": 0.2}]
+    whole = run_points(small, points, steps=2, folder=tmp_path)
+    (part,) = (tmp_path / "parts").iterdir()
+    written = part.read_bytes()
+    changed = bytearray(written)
+    changed[place] ^= 1
+    part.write_bytes(changed)
+    again = run_points(small, points, steps=2, folder=tmp_path)
+    assert same_bits(again, whole)
+    assert "The part 00000-000000.safetensors was damaged, and was computed again." in again.notes
+    assert part.read_bytes() == written
+    assert run_points(small, points, steps=2, folder=tmp_path).notes == ()
+
+
+@pytest.mark.parametrize(("text", "reason"), [("{{{", "Expecting property name enclosed in double quotes: line 1 "
+                                               "column 2 (char 1)"), ("[1, 2]", "no table of digests")])  # fmt: skip
+def test_a_folder_that_does_not_say_of_which_sweep_it_is(small: Task, text: str, reason: str, tmp_path: Path) -> None:
+    points = [{"lr": 0.1}, {"lr": 0.2}]
+    whole = run_points(small, points, steps=2, folder=tmp_path)
+    (tmp_path / "sweep.json").write_text(text)
+    assert raised(lambda: run_points(small, points, steps=2, folder=tmp_path)) == (
+        "The folder does not say of which sweep its parts are.\n"
+        f"  where:    {tmp_path / 'sweep.json'}\n"
+        f"  found:    it cannot be read: {reason}\n"
+        "  expected: the file as it was written\n"
+        "A disk, a copy or an editor changed it: chainrule itself writes it whole or not at all.\n"
+        "Delete this file and start the sweep again: the parts that belong to it are kept."
+    )
+    (tmp_path / "sweep.json").unlink()
+    again = run_points(small, points, steps=2, folder=tmp_path)
+    assert same_bits(again, whole)
+    assert again.why == "It computed the parts that were there already."
 
 
 def test_stop_rules_are_passed_over_and_it_is_said(small: Task) -> None:

@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -72,23 +73,20 @@ class PartFolder:
         """Make the folder, or find the finished tiles of the same sweep in it.
 
         Raises:
-            CheckpointError: it holds another sweep.
+            CheckpointError: it holds another sweep, or does not say which one.
             OutputError: it cannot be written.
         """
         about = self.path / "sweep.json"
         if not about.is_file():
             write_atomically(about, json.dumps(dict(self.digests), indent=1).encode())
             return
-        try:
-            found = json.loads(about.read_text(encoding="utf-8"))
-        except ValueError:
-            found = {}
+        found = _read_digests(about)
         differing = [name for name, digest in self.digests.items() if found.get(name) != digest]
         if differing:
             raise CheckpointError(
                 what="The folder holds the parts of another sweep.",
                 where=str(self.path),
-                found=f"another {', another '.join(differing)}",
+                found=f"changed: {', '.join(differing)}",
                 expected="the sweep that was begun here, with nothing changed",
                 next_step="Choose another folder, or delete this one.",
             )
@@ -108,7 +106,11 @@ class PartFolder:
         if engine is None or about.get("sweep") != self._sweep or any(len(each) != count for each in arrays.values()):
             self.notes.append(f"The part {path.name} was of another sweep, and was computed again.")
             return None
-        return Part({name: value.numpy() for name, value in arrays.items()}, engine, about.get("metric", ""))
+        part = Part({name: value.numpy() for name, value in arrays.items()}, engine, about.get("metric", ""))
+        if about.get("sha256") != _digest(part):
+            self.notes.append(f"The part {path.name} was damaged, and was computed again.")
+            return None
+        return part
 
     def engine_of(self, group: int) -> EngineName | None:
         """Return which engine has computed tiles of a group before."""
@@ -127,7 +129,12 @@ class PartFolder:
         Raises:
             OutputError: the folder cannot be written or the disk is full.
         """
-        about = {"sweep": self._sweep, "engine": part.engine, "metric": part.metric_name}
+        about = {
+            "sweep": self._sweep,
+            "engine": part.engine,
+            "metric": part.metric_name,
+            "sha256": _digest(part),
+        }
         tensors = {name: torch.from_numpy(values) for name, values in part.arrays.items()}
         with replacing(self._path(group, first)) as file:
             write_tensors(file, tensors, about)
@@ -138,3 +145,30 @@ class PartFolder:
 
     def _path(self, group: int, first: int) -> Path:
         return self.path / "parts" / f"{group:05d}-{first:06d}.safetensors"
+
+
+def _digest(part: Part) -> str:
+    """Return the SHA-256 of a tile's numbers and of what is said about them: a disk can change a byte unnoticed."""
+    digest = hashlib.sha256(f"{part.engine} {part.metric_name}".encode())
+    for name, values in sorted(part.arrays.items()):
+        digest.update(f" {name} {values.dtype} {values.shape} ".encode() + values.tobytes())
+    return digest.hexdigest()
+
+
+def _read_digests(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        reason = str(error)
+    else:
+        if isinstance(found, dict):
+            return found
+        reason = "no table of digests"
+    raise CheckpointError(
+        what="The folder does not say of which sweep its parts are.",
+        where=str(path),
+        found=f"it cannot be read: {reason}",
+        expected="the file as it was written",
+        cause="A disk, a copy or an editor changed it: chainrule itself writes it whole or not at all.",
+        next_step="Delete this file and start the sweep again: the parts that belong to it are kept.",
+    )
