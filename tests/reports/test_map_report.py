@@ -154,8 +154,30 @@ def test_a_map_that_was_interrupted_says_so() -> None:
     said = texts(map_document(a_map(measure)))
     assert said[0].startswith("3,200 of 80 by 80 runs of 30 updates each. ")
     assert said[1] == "The map was interrupted: what follows is about the runs that were done."
+    assert "No line along lr.0 crosses a border in what was run." not in said
+    assert "A box-counting dimension of the border needs every run of the map." in said
     none = texts(map_document(a_map(np.full((4, 4), np.nan))))
     assert none[0] == "No run of 4 by 4 was done."
+
+
+def test_two_rows_of_a_map_say_nothing_of_the_others() -> None:
+    measure = np.full((SIDE, SIDE), np.nan)
+    measure[:2] = -np.arange(2.0 * SIDE).reshape(2, SIDE) - 1
+    said = texts(map_document(a_map(measure)))
+    second = parse_axis("lr.1", f"log:1e-2:1e2:{SIDE}").values[1]
+    assert (
+        "Along lr.0 no run fails, from 0.01 to 100. "
+        f"Along lr.1 no run fails, from 0.01 to {second:.4g}: only these were made of 0.01 to 100."
+    ) in said
+    assert (
+        "What is recommended is not known yet: of no run that succeeds and keeps its distance to those that fail were "
+        "all runs within a factor 3 made."
+    ) in said
+    assert not any("also what is recommended" in text or text.startswith("Recommended") for text in said)
+    assert "No line along lr.1 crosses a border in what was run." in said
+    measure[1] = np.nan
+    assert "Along lr.1 no run beside it was made." in " ".join(texts(map_document(a_map(measure))))
+    assert "No run that was made succeeds." in texts(map_document(a_map(np.abs(measure))))
 
 
 def test_the_picture_carries_the_numbers_of_each_run() -> None:

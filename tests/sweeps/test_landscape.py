@@ -128,3 +128,32 @@ def test_a_coarse_map_has_a_margin_of_a_pixel() -> None:
     assert found.recommended is not None
     assert (found.best.row, found.best.column) == (4, 3)
     assert (found.recommended.row, found.recommended.column) == (4, 2)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 9, 10, 40])
+def test_runs_that_were_not_made_are_no_evidence(rows: int) -> None:
+    made = np.zeros((81, 81), bool)
+    made[:rows] = True
+    ranking = -np.outer(np.arange(81.0), np.ones(81))  # the higher the better
+    found = seen(np.ones_like(made), ranking, made)
+    assert found.best is not None
+    assert found.best.row == rows - 1
+    assert found.best.known == ((X.values[0], X.values[80]), (Y.values[0], Y.values[rows - 1]))
+    assert found.may_recommend
+    assert found.dimension is None
+    last = rows - 1 - reach(Y)  # above it a run within the margin is missing
+    assert (None if found.recommended is None else found.recommended.row) == (last if last >= 0 else None)
+    assert not seen(np.ones_like(made), ranking).may_recommend
+
+
+def test_a_distance_does_not_reach_over_runs_that_were_not_made() -> None:
+    succeeds = np.ones((81, 81), bool)
+    succeeds[:, 60] = False
+    made = np.ones_like(succeeds)
+    made[:, 50] = False
+    ranking = np.abs(np.arange(81.0) - 45)
+    over_gap, whole = seen(succeeds, ranking, made).best, seen(succeeds, ranking).best
+    assert over_gap is not None
+    assert whole is not None
+    assert (over_gap.column, over_gap.beyond[0], over_gap.known[0]) == (45, None, (X.values[0], X.values[49]))
+    assert whole.beyond[0] == pytest.approx(10 ** (15 / 20))

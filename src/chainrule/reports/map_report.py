@@ -1,7 +1,7 @@
 """A map as a document: the picture, what became of the runs, the best of them, and what the border is like."""
 
 import math
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -47,7 +47,7 @@ def map_document(found: Map, command: str = IN_PYTHON) -> Document:
         raster_of(found, seen, command),
         *_best_blocks(found, seen),
         Heading("The border", 3),
-        *(Prose(_rough_sentence(axis, rough)) for axis, rough in _crossed(found, seen)),
+        *(Prose(_rough_sentence(axis, rough, found.was_interrupted)) for axis, rough in _crossed(found, seen)),
         *_dimension_blocks(found, seen),
         Heading("How it was computed", 3),
         Prose(f"Engine: {found.engine}, {found.seconds:.1f} s. {found.why}".strip()),
@@ -164,11 +164,21 @@ def _interruption(found: Map) -> list[Block]:
 
 def _best_blocks(found: Map, seen: Landscape) -> list[Block]:
     if seen.best is None:
-        return [Callout("error", "No run of this map succeeds. Try another window.")]
+        if not found.was_interrupted:
+            return [Callout("error", "No run of this map succeeds. Try another window.")]
+        return [Callout("warning", "No run that was made succeeds.")] if seen.done else []
     blocks: list[Block] = [Callout("good", f"Best: {_spot_text(found, seen.best)}.")]
     blocks.append(Prose(_distance_text(found, seen.best)))
     margin = _margin_text(found)
-    if seen.recommended is None:
+    if seen.recommended is None and seen.may_recommend:
+        blocks.append(
+            Callout(
+                "note",
+                "What is recommended is not known yet: of no run that succeeds and keeps its distance to those that "
+                f"fail were all runs within {margin} made.",
+            )
+        )
+    elif seen.recommended is None:
         blocks.append(
             Callout("warning", f"No run keeps {margin} to every run that fails: this window is too near the border.")
         )
@@ -209,18 +219,26 @@ def _margin_text(found: Map) -> str:
 
 def _distance_text(found: Map, spot: Spot) -> str:
     return " ".join(
-        _distance_along(axis, spot.beyond[place], spot.below[place])
+        _distance_along(axis, spot.beyond[place], spot.below[place], spot.known[place])
         for place, axis in enumerate((found.plan.x, found.plan.y))
         if axis.scale != "list"
     )
 
 
-def _distance_along(axis: Axis, beyond: float | None, below: float | None) -> str:
+def _distance_along(axis: Axis, beyond: float | None, below: float | None, known: tuple[Any, Any]) -> str:
     def far(distance: float) -> str:
         return f"a factor {distance:.3g}" if axis.scale == "log" else f"{distance:.3g}"
 
+    whole = (axis.values[0], axis.values[-1])
     if beyond is None and below is None:
-        return f"Along {axis.key} no run fails, from {text_of(axis.values[0])} to {text_of(axis.values[-1])}."
+        if known == whole:
+            return f"Along {axis.key} no run fails, from {text_of(whole[0])} to {text_of(whole[1])}."
+        if known[0] == known[1]:
+            return f"Along {axis.key} no run beside it was made."
+        return (
+            f"Along {axis.key} no run fails, from {text_of(known[0])} to {text_of(known[1])}: only these were made "
+            f"of {text_of(whole[0])} to {text_of(whole[1])}."
+        )
     parts = [] if beyond is None else [f"{far(beyond)} above it"]
     parts += [] if below is None else [f"{far(below)} below it"]
     return f"Along {axis.key} the first run that fails is {' and '.join(parts)}."
@@ -230,9 +248,10 @@ def _crossed(found: Map, seen: Landscape) -> list[tuple[Axis, Roughness]]:
     return list(zip((found.plan.x, found.plan.y), seen.roughness, strict=True))
 
 
-def _rough_sentence(axis: Axis, rough: Roughness) -> str:
+def _rough_sentence(axis: Axis, rough: Roughness, was_interrupted: bool) -> str:
     if rough.lines == 0:
-        return f"No line along {axis.key} crosses a border."
+        where = " in what was run" if was_interrupted else ""
+        return f"No line along {axis.key} crosses a border{where}."
     text = (
         f"Along {axis.key} {count_of(rough.lines, 'line')} of pixels {'cross' if rough.lines > 1 else 'crosses'} the "
         f"border, {_times(rough.crossings)} on average (once is a clean border)"
@@ -251,6 +270,8 @@ def _dimension_blocks(found: Map, seen: Landscape) -> list[Block]:
     if seen.dimension is None or seen.calibration is None:
         if not 0 < seen.share < 1:
             return []
+        if found.was_interrupted:
+            return [Prose("A box-counting dimension of the border needs every run of the map.")]
         needed = f"{SIDE_AT_LEAST} pixels a side, and {_GOOD_SIDE} to rely on"
         return [Prose(f"A box-counting dimension of the border needs {needed}.")]
     known = seen.calibration

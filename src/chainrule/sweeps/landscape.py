@@ -32,8 +32,9 @@ class Spot:
         x: its value along x.
         y: its value along y.
         beyond: for x and for y, the next value above that fails, over its own (on a linear axis: minus its own);
-            None where none fails up to the end of the map.
+            None where none fails up to the end of the map, or of the runs beside it that were made.
         below: for x and for y, its own value over the next one below that fails; None as above.
+        known: along x and along y, the first and the last value around it up to which every run was made.
     """
 
     row: int
@@ -42,6 +43,7 @@ class Spot:
     y: Any
     beyond: tuple[float | None, float | None]
     below: tuple[float | None, float | None]
+    known: tuple[tuple[Any, Any], tuple[Any, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +70,11 @@ class Landscape:
         done: how many runs are known.
         share: of them that succeed.
         best: the best run; None when none succeeds.
-        recommended: the best that keeps a margin to the runs that fail; None when none does.
+        recommended: the best that keeps a margin to the runs that fail, where every run within the margin was made;
+            None when none does.
+        may_recommend: whether runs that were not made could turn another one into what is recommended.
         roughness: of the border along x and along y.
-        dimension: of the border by box counting; None where the map is too small or has no border.
+        dimension: of the border by box counting; None where the map is too small, not whole, or has no border.
         calibration: what the same estimator makes of sets whose dimension is known; None as above.
     """
 
@@ -78,6 +82,7 @@ class Landscape:
     share: float
     best: Spot | None
     recommended: Spot | None
+    may_recommend: bool
     roughness: tuple[Roughness, Roughness]
     dimension: Dimension | None
     calibration: Calibration | None
@@ -88,6 +93,7 @@ class Landscape:
             "share": self.share,
             "best": _spot_to_dict(self.best, x, y),
             "recommended": _spot_to_dict(self.recommended, x, y),
+            "may_recommend": self.may_recommend,
             "roughness": {axis.key: asdict(rough) for axis, rough in zip((x, y), self.roughness, strict=True)},
             "dimension": None if self.dimension is None else asdict(self.dimension),
             "calibration": None if self.calibration is None else asdict(self.calibration),
@@ -106,16 +112,19 @@ def look_at(x: Axis, y: Axis, ranking: Numbers, succeeds: NDArray[np.bool_], is_
     """
     done = int(is_done.sum())
     fails = is_done & ~succeeds
-    best = _lowest(x, y, ranking, succeeds, fails)
-    recommended = _lowest(x, y, ranking, succeeds & ~_near(fails, reach(x), reach(y)), fails)
+    best = _lowest(x, y, ranking, succeeds, is_done, fails)
+    is_safe = ~_near(fails, reach(x), reach(y))
+    is_known = ~_near(~is_done, reach(x), reach(y))
+    recommended = _lowest(x, y, ranking, succeeds & is_safe & is_known, is_done, fails)
     signs = np.where(is_done, np.where(succeeds, -1.0, 1.0), np.nan)
     edge = edge_of(signs) if min(signs.shape) > 1 else np.zeros((0, 0), np.bool_)
-    has_dimension = min(signs.shape) >= SIDE_AT_LEAST and bool(edge.any())
+    has_dimension = min(signs.shape) >= SIDE_AT_LEAST and bool(edge.any()) and done == is_done.size
     return Landscape(
         done,
         float(succeeds.sum() / done) if done else math.nan,
         best,
         recommended,
+        bool((is_safe & ~is_known & (succeeds | ~is_done)).any()),
         (_roughness(x, signs), _roughness(y, signs.T)),
         box_dimension(edge) if has_dimension else None,
         calibrate(min(signs.shape)) if has_dimension else None,
@@ -151,19 +160,41 @@ def _ends(count: int, reach: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]
     return np.maximum(places - reach, 0), np.minimum(places + reach + 1, count)
 
 
-def _lowest(x: Axis, y: Axis, ranking: Numbers, allowed: NDArray[np.bool_], fails: NDArray[np.bool_]) -> Spot | None:
+def _lowest(
+    x: Axis,
+    y: Axis,
+    ranking: Numbers,
+    allowed: NDArray[np.bool_],
+    is_done: NDArray[np.bool_],
+    fails: NDArray[np.bool_],
+) -> Spot | None:
     ranked = np.where(allowed & ~np.isnan(ranking), ranking, np.inf)
     if not allowed.any() or not np.isfinite(ranked).any():
         return None
     row, column = (int(place) for place in np.unravel_index(int(ranked.argmin()), ranked.shape))
-    beyond_x, below_x = _distances(x, fails[row], column)
-    beyond_y, below_y = _distances(y, fails[:, column], row)
-    return Spot(row, column, x.values[column], y.values[row], (beyond_x, beyond_y), (below_x, below_y))
+    known_x, known_y = _stretch(is_done[row], column), _stretch(is_done[:, column], row)
+    beyond_x, below_x = _distances(x, fails[row], column, known_x)
+    beyond_y, below_y = _distances(y, fails[:, column], row, known_y)
+    ends = (_values_at(x, known_x), _values_at(y, known_y))
+    return Spot(row, column, x.values[column], y.values[row], (beyond_x, beyond_y), (below_x, below_y), ends)
 
 
-def _distances(axis: Axis, fails: NDArray[np.bool_], place: int) -> tuple[float | None, float | None]:
-    """Return how far the next value above and the next below that fail are."""
-    above, below = np.flatnonzero(fails[place:]), np.flatnonzero(fails[: place + 1])
+def _stretch(is_done: NDArray[np.bool_], place: int) -> tuple[int, int]:
+    """Return the first and the last place around one that was run, with nothing left out between them."""
+    above, below = np.flatnonzero(~is_done[place:]), np.flatnonzero(~is_done[:place])
+    return int(below[-1]) + 1 if below.size else 0, place + int(above[0]) - 1 if above.size else len(is_done) - 1
+
+
+def _values_at(axis: Axis, places: tuple[int, int]) -> tuple[Any, Any]:
+    return axis.values[places[0]], axis.values[places[1]]
+
+
+def _distances(
+    axis: Axis, fails: NDArray[np.bool_], place: int, known: tuple[int, int]
+) -> tuple[float | None, float | None]:
+    """Return how far the next value above and the next below that fail are, among those that are known."""
+    first, last = known
+    above, below = np.flatnonzero(fails[place : last + 1]), np.flatnonzero(fails[first : place + 1])
     if axis.scale == "list":
         return None, None
 
@@ -173,7 +204,7 @@ def _distances(axis: Axis, fails: NDArray[np.bool_], place: int) -> tuple[float 
 
     return (
         apart(place, place + int(above[0])) if above.size else None,
-        apart(int(below[-1]), place) if below.size else None,
+        apart(first + int(below[-1]), place) if below.size else None,
     )
 
 
@@ -205,4 +236,5 @@ def _spot_to_dict(spot: Spot | None, x: Axis, y: Axis) -> dict[str, Any] | None:
         "point": {x.key: spot.x, y.key: spot.y},
         "beyond": {x.key: spot.beyond[0], y.key: spot.beyond[1]},
         "below": {x.key: spot.below[0], y.key: spot.below[1]},
+        "known": {x.key: list(spot.known[0]), y.key: list(spot.known[1])},
     }
