@@ -3,6 +3,7 @@
 import io
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from playwright.sync_api import Browser, sync_playwright
 from rich.console import Console
 
 from chainrule.documents import Block, Callout, Chart, Document, Fold, Prose, Table
+from chainrule.render.curves import curves_of, remarks_on
 from chainrule.render.page import page_html
 from chainrule.render.terminal import print_document
 from chainrule.reports.sweep import sweep_document
@@ -111,6 +113,41 @@ def test_where_each_value_ends_is_marked_by_phase(uneven: Sweep) -> None:
         ("saturated", 12, "points"),
     ]
     assert np.allclose(chart.series[1].y, 1e-4, rtol=0.02)
+
+
+def test_ends_far_above_the_start_are_left_out_and_it_is_said_once_why(lost: Sweep) -> None:
+    (chart,) = end_charts(lost)
+    ends = [verdict.evidence.end if verdict.evidence.lost_at is None else np.inf
+            for verdict in lost.verdicts if verdict is not None]  # fmt: skip
+    ceiling = 100 * lost.curves[:, 0].max()
+    drawn = sorted(y for series in chart.series for y in series.y)
+    assert drawn == sorted(end for end in ends if end <= ceiling)
+    left_out = len(ends) - len(drawn)
+    assert left_out > 1
+    assert chart.caption == (
+        "Mean over the last tenth of the updates. "
+        f"{left_out} runs are left out, as the loss ends above {ceiling:.3g} or is not finite."
+    )
+    assert remarks_on(curves_of(chart)) == ()
+    assert {series.style for series in chart.series} == {"line"}
+
+
+def test_nothing_is_said_to_be_left_out_where_nothing_is(uneven: Sweep) -> None:
+    (chart,) = end_charts(uneven)
+    assert chart.caption == "Mean over the last tenth of the updates."
+
+
+def test_lines_with_a_run_left_out_between_two_others_are_drawn_as_points(lost: Sweep) -> None:
+    verdicts = list(lost.verdicts)
+    (chart,) = end_charts(lost)
+    middle = chart.series[0].x[1]
+    run = next(run for run, point in enumerate(lost.points) if point["lr"] == middle)
+    verdict = verdicts[run]
+    assert verdict is not None
+    verdicts[run] = replace(verdict, evidence=replace(verdict.evidence, end=1e177))
+    (chart,) = end_charts(replace(lost, verdicts=tuple(verdicts)))
+    assert {series.style for series in chart.series} == {"points"}
+    assert middle not in chart.series[0].x
 
 
 def test_batches_that_differ_are_averaged_over_an_epoch() -> None:

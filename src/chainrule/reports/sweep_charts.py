@@ -146,16 +146,31 @@ def end_charts(sweep: Sweep) -> list[Chart]:
     ends = [end for one in series for end in one.y if np.isfinite(end)]
     starts = sweep.curves[:, 0][np.isfinite(sweep.curves[:, 0])]
     ceiling = _ABOVE * float(np.abs(starts).max()) if starts.size else np.inf
-    series = [
-        Series(one.name, one.x, tuple(end if end <= ceiling else float("nan") for end in one.y), one.style)
-        for one in series
-    ]
+    left_out = sum(not end <= ceiling for one in series for end in one.y)
+    series = _up_to(series, ceiling)
     x_scale, y_scale = _scale(_is_wide(values_of(axis))), _scale(bool(ends) and min(ends) >= 0)
-    caption = (
-        "Mean over the last tenth of the updates. Runs whose loss is not finite or far above its start are left out."
-    )
+    caption = "Mean over the last tenth of the updates."
+    if left_out:
+        runs = "1 run is" if left_out == 1 else f"{left_out} runs are"
+        caption += f" {runs} left out, as the loss ends above {ceiling:.3g} or is not finite."
     title = f"Loss at the end against {axis.key}"
     return [Chart("ends", title, axis.key, "loss at the end", tuple(series), x_scale, y_scale, caption)]
+
+
+def _up_to(series: Sequence[Series], ceiling: float) -> list[Series]:
+    """Leave out what lies above; lines from which something between two points is left out become points."""
+    places = [[place for place, end in enumerate(one.y) if end <= ceiling] for one in series]
+    has_gaps = any(kept and kept[-1] - kept[0] >= len(kept) for kept in places)
+    return [
+        Series(
+            one.name,
+            tuple(one.x[place] for place in kept),
+            tuple(one.y[place] for place in kept),
+            "points" if has_gaps else one.style,
+        )
+        for one, kept in zip(series, places, strict=True)
+        if kept
+    ]
 
 
 def _with_caption(chart: Chart, text: str) -> Chart:
