@@ -30,6 +30,7 @@ from chainrule.probes.batch_stream import BatchStream
 from chainrule.probes.budget import GRADIENT, Budget
 from chainrule.probes.found_rate import Certainty, FoundRate, Region, StabilityLimit, TwinRun
 from chainrule.probes.range_test import HIGHEST, LOWEST, Ascent, median_edge, range_test
+from chainrule.probes.rate_findings import not_finite, nothing_trains, off_scale, too_short
 from chainrule.probes.restoring import Snapshot
 from chainrule.probes.stability import NoLimit, stability_limit
 from chainrule.probes.subject import Subject, describe_optimizer
@@ -125,15 +126,15 @@ def find_rate(subject: Subject, budget: Budget, seeds: tuple[int, ...] = (0, 1, 
     snapshot.put_back()
     search = _Search(subject, snapshot, budget, judge, seeds, start=math.nan)
     if not budget.allows(judge.cost):
-        return _refusal(search, _too_short(budget))
+        return _refusal(search, too_short(budget, _FEWEST))
     search.start = judge.look(budget)
     if not math.isfinite(search.start):
-        return _refusal(search, _not_finite(search))
+        return _refusal(search, not_finite(search.start))
     limit = _full_batch_limit(search) if subject.is_full_batch else None
     if limit is not None and limit.is_exact:
         return _exact(search, limit)
     if budget.left < _FEWEST:
-        return _refusal(search, _too_short(budget))
+        return _refusal(search, too_short(budget, _FEWEST))
     _test_ranges(search)
     reference = _reference(search)
     search.level = reference - (1 - LEVEL) * abs(reference)
@@ -143,7 +144,7 @@ def find_rate(subject: Subject, budget: Budget, seeds: tuple[int, ...] = (0, 1, 
         return _answer(search, limit, usual)
     _measure(search)
     if not search.paths:
-        return _refusal(search, _nothing_trains(search))
+        return _refusal(search, nothing_trains(search.start, search.lowest, search.twins, budget.share))
     paths = list(search.paths.values())
     path = math.exp(math.fsum(map(math.log, paths)) / len(paths))
     return _answer(search, limit, search.factor * _suggestion(search, path), path)
@@ -341,7 +342,7 @@ def _answer(search: _Search, limit: StabilityLimit | None, wanted: float, path: 
         spread=spread,
         certainty=certainty,
         why=why,
-        findings=(_off_scale(search),) if search.is_off_scale else (),
+        findings=(off_scale(search.start, search.lowest),) if search.is_off_scale else (),
     )
 
 
@@ -452,61 +453,6 @@ def _exact(search: _Search, limit: StabilityLimit) -> FoundRate:
 
 
 # Refusals
-
-
-def _too_short(budget: Budget) -> Finding:
-    return Finding(
-        code="training-too-short",
-        severity="warning",
-        claim="The planned training is too short for a probe that costs a share of it.",
-        where="the planned training",
-        evidence={"updates": budget.updates, "gradient evaluations allowed": round(budget.allowed, 1)},
-        remedy=f"A probe needs at least {_FEWEST} gradient evaluations: plan {math.ceil(_FEWEST / budget.share)} "
-        "updates, allow a larger share, or train at several rates and compare them (chainrule sweep).",
-    )
-
-
-def _not_finite(search: _Search) -> Finding:
-    return Finding(
-        code="loss-not-finite",
-        severity="error",
-        claim="The loss is not finite before the first update, so no rate can help.",
-        where="the model at its initial weights",
-        evidence={"loss": str(search.start)},
-        remedy="Look for NaN or infinity in the data, a logarithm of 0 or a division by 0.",
-    )
-
-
-def _nothing_trains(search: _Search) -> Finding:
-    fallen = 1 - min(search.lowest, search.start) / search.start if search.start > 0 else 0.0
-    tried = [run.rate for run in search.twins]
-    return Finding(
-        code="nothing-trains",
-        severity="warning",
-        claim=f"At no rate did the loss fall by a fifth within {search.budget.share:.0%} of the training, "
-        "so no rate can be told from another.",
-        where="the short runs",
-        evidence={
-            "largest fall": f"{fallen:.2%}",
-            "loss at the start": round(search.start, 6),
-            "rates": f"{min(tried):.2g} to {max(tried):.2g}" if tried else "none",
-        },
-        remedy="Either the model stands on a plateau (deep sigmoid or tanh layers, bad initial weights: see chainrule "
-        "explain), or the targets do not follow from the inputs (shuffled, constant or noise), or the loss does not "
-        "depend on the weights that the optimizer trains.",
-    )
-
-
-def _off_scale(search: _Search) -> Finding:
-    return Finding(
-        code="loss-off-scale",
-        severity="warning",
-        claim="The loss at the start is far above that of the best constant prediction, so the first updates do no "
-        "more than bring the outputs to the scale of the targets.",
-        where="the model at its initial weights",
-        evidence={"loss at the start": round(search.start, 6), "lowest seen": round(search.lowest, 6)},
-        remedy="Standardise the inputs, and the targets of a regression; then ask again.",
-    )
 
 
 def _refusal(search: _Search, finding: Finding) -> FoundRate:
