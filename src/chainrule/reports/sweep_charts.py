@@ -151,8 +151,8 @@ def end_charts(sweep: Sweep) -> list[Chart]:
     x_scale, y_scale = _scale(_is_wide(values_of(axis))), _scale(bool(ends) and min(ends) >= 0)
     caption = "Mean over the last tenth of the updates."
     if left_out:
-        runs = "1 run is" if left_out == 1 else f"{left_out} runs are"
-        caption += f" {runs} left out, as the loss ends above {ceiling:.3g} or is not finite."
+        which = "1 run is" if left_out == 1 else f"{left_out} runs are"
+        caption += f" {which} left out, as the loss ends above {ceiling:.3g} or is not finite."
     title = f"Loss at the end against {axis.key}"
     return [Chart("ends", title, axis.key, "loss at the end", tuple(series), x_scale, y_scale, caption)]
 
