@@ -281,6 +281,21 @@ def test_what_cannot_be_known_of_a_model_is_refused(arguments, message):
     assert caught.value.what == message
 
 
+def test_steps_beyond_the_budget_are_refused_with_the_numbers():
+    model = nn.Sequential(nn.Linear(3, 6), nn.Tanh(), nn.Linear(6, 1))
+    with pytest.raises(TaskError) as caught:
+        chainrule.compare_activations(
+            model, nn.MSELoss(), [pairs(32), pairs(32, 1)], candidates=["ReLU", "Tanh"], steps=20, budget=519, **FEW
+        )
+    assert str(caught.value) == (
+        "The runs have more updates than the budget allows.\n"
+        "  where:    steps\n"
+        "  found:    26 runs of 20 updates, 520 in all\n"
+        "  expected: at most 519 updates in all, 19 each\n"
+        "Ask for fewer steps= or candidates, or allow more with budget=."
+    )
+
+
 def test_targets_without_a_relation_to_inputs_are_noise():
     generator = torch.Generator().manual_seed(1)
     batches = [(torch.randn(32, 3, generator=generator), torch.randn(32, 1, generator=generator)) for _ in range(6)]

@@ -67,7 +67,8 @@ def compare_activations(
         steps: updates of each run; a task's own, or of a model ten epochs, or what `budget` allows.
         seeds: with how many the candidates are compared; at least 5.
         tuning_seeds: with how many others the rates are tuned.
-        budget: updates of all runs of a model together.
+        budget: updates of all runs of a model together, as they are planned; decades of rates that are added while the
+            best lies at an edge come on top.
         folder: of a task: where finished parts are kept, so that the same call goes on where another one was ended.
         progress: is told how it goes.
 

@@ -152,11 +152,19 @@ def _updates(steps: int | None, per_epoch: int | None, plan: Plan, budget: int) 
     """Return the updates of each run.
 
     Raises:
-        TaskError: the budget allows too few, or less than one is asked for.
+        TaskError: the budget allows too few or fewer than asked for, or less than one is asked for.
     """
     if steps is not None and steps < 1:
         raise TaskError(what="A run has at least one update.", found=f"steps = {steps}", expected="1 or more")
     if steps is not None:
+        if steps * plan.runs > budget:
+            raise TaskError(
+                what="The runs have more updates than the budget allows.",
+                where="steps",
+                found=f"{plan.runs} runs of {steps:,} updates, {steps * plan.runs:,} in all",
+                expected=f"at most {budget:,} updates in all, {budget // plan.runs:,} each",
+                next_step="Ask for fewer steps= or candidates, or allow more with budget=.",
+            )
         return steps
     allowed = budget // plan.runs
     if allowed < _FEWEST_STEPS:
