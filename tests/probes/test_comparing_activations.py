@@ -12,6 +12,7 @@ from chainrule.errors import ChainruleError, TaskError
 from chainrule.probes.activation_runs import TaskRuns, derangement, refuse_task
 from chainrule.probes.activation_swaps import find_swaps, fresh_copy, with_activation
 from chainrule.probes.candidates import candidate_of
+from chainrule.probes.model_runs import largest_rate, set_rate
 from chainrule.probes.subject import Subject
 from chainrule.tasks import Task, load_task
 from chainrule.training import train
@@ -294,6 +295,57 @@ def test_steps_beyond_the_budget_are_refused_with_the_numbers():
         "  expected: at most 519 updates in all, 19 each\n"
         "Ask for fewer steps= or candidates, or allow more with budget=."
     )
+
+
+def frozen(model):
+    for weight in model.parameters():
+        weight.requires_grad_(False)
+    return torch.optim.Adam(model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "message"),
+    [
+        (lambda model: torch.optim.LBFGS(model.parameters()),
+         "An LBFGS that is made already cannot be copied, and every run needs an optimizer of its own.\n"
+         "  where:    optimizer\n  found:    LBFGS\n  expected: a function from parameters to an optimizer: "
+         "lambda parameters: torch.optim.LBFGS(parameters, lr=0.1)\n"
+         "PyTorch leaves LBFGS's list of parameters out of copies."),
+        (frozen,
+         "The optimizer trains no weight of this model.\n"
+         "  found:    parameters without requires_grad, or of another model\n"
+         "  expected: an optimizer over model.parameters()\n"
+         "A model that was copied, moved or compiled after the optimizer was made has other weights."),
+        (lambda model: torch.optim.SGD([{"params": [each]} for each in model.parameters()], lr=0.0),
+         "All rates of the optimizer are 0, so nothing says how the rates of its groups stand to one another.\n"
+         "  where:    optimizer\n  found:    lr = 0, 0, 0, 0\n"
+         "  expected: at least one rate above 0; it also says round where to look"),
+    ],
+)  # fmt: skip
+def test_optimizers_that_no_run_can_have_are_refused(optimizer, message):
+    model = nn.Sequential(nn.Linear(3, 6), nn.Tanh(), nn.Linear(6, 1))
+    with pytest.raises(ChainruleError) as caught:
+        chainrule.compare_activations(model, nn.MSELoss(), [pairs(32), pairs(32, 1)], optimizer(model))
+    assert str(caught.value) == message
+
+
+def test_rates_of_groups_keep_their_ratios_to_the_largest():
+    model = nn.Sequential(nn.Linear(3, 6), nn.Linear(6, 6), nn.Linear(6, 1))
+    groups = [{"params": layer.parameters(), "lr": rate} for layer, rate in zip(model, (0.0, 0.2, 0.05), strict=True)]
+    optimizer = torch.optim.SGD(groups)
+    assert largest_rate(optimizer) == 0.2
+    set_rate(optimizer, 0.4)
+    assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.0, 0.4, 0.1])
+
+
+def test_lbfgs_as_a_function_does():
+    model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
+    found = chainrule.compare_activations(
+        model, nn.MSELoss(), [pairs(16), pairs(16, 1)], lambda weights: torch.optim.LBFGS(weights, 0.1, max_iter=2),
+        candidates=["ReLU", "Tanh"], steps=1, **FEW,
+    )  # fmt: skip
+    assert found.optimizer == "LBFGS"
+    assert all(math.isfinite(loss) for each in found.candidates for loss in each.losses)
 
 
 def test_targets_without_a_relation_to_inputs_are_noise():

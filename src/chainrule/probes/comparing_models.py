@@ -14,7 +14,8 @@ from chainrule.probes.batch_stream import BatchStream, seed_everything
 from chainrule.probes.candidates import USUAL, Candidate, candidate_of
 from chainrule.probes.choice import ActivationChoice
 from chainrule.probes.comparing import Plan, compare, plan_of
-from chainrule.probes.model_runs import ModelRuns
+from chainrule.probes.first_look import refuse_strangers
+from chainrule.probes.model_runs import ModelRuns, largest_rate
 from chainrule.probes.output_advice import Ending, OutputAdvice, advise_output
 from chainrule.probes.restoring import restored
 from chainrule.probes.subject import LossFunction, Step, Subject, moved, pair_of
@@ -42,10 +43,16 @@ class ModelQuestion:
     has_own_init: bool
 
     def build(self, seed: int) -> tuple[nn.Module, torch.optim.Optimizer]:
-        """Return the model of a seed, and an optimizer of its parameters."""
+        """Return the model of a seed, and an optimizer of its parameters.
+
+        Raises:
+            TaskError: the optimizer cannot be made anew for it.
+        """
         seed_everything(seed)
         if not isinstance(self.model, nn.Module):
             made = self.model()
+        elif isinstance(self.optimizer, torch.optim.LBFGS):
+            raise _lbfgs()
         elif isinstance(self.optimizer, torch.optim.Optimizer):
             # Copied together, so that the copy of the optimizer moves the parameters of the copy.
             made, optimizer = copy.deepcopy((self.model, self.optimizer))
@@ -76,6 +83,8 @@ def compare_model(
     """Compare activations on a model; see `compare_activations`."""
     with restored(_whole(asked)):
         model, optimizer = asked.build(0)
+        refuse_strangers(Subject(model, asked.batches, optimizer, 1))
+        rate = largest_rate(optimizer)
         device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
         stream = BatchStream(asked.batches, 0)
         batch = moved(next(stream), device)
@@ -84,7 +93,6 @@ def compare_model(
             raise _one_batch()
         inputs, targets = (batch, None) if asked.step is not None else pair_of(batch)
         swaps = find_swaps(model, inputs, asked.replace, asked.step)
-        rate = float(optimizer.param_groups[0]["lr"])
         plan = plan_of(candidates_of(candidates, swaps.present), decades_round(rate), 0, *seeds)
         updates = _updates(steps, stream.per_epoch, plan, budget)
         runs = ModelRuns(
@@ -176,6 +184,16 @@ def _updates(steps: int | None, per_epoch: int | None, plan: Plan, budget: int) 
             next_step="Allow more with budget=, or name fewer candidates.",
         )
     return allowed if per_epoch is None else min(allowed, _EPOCHS * per_epoch)
+
+
+def _lbfgs() -> TaskError:
+    return TaskError(
+        what="An LBFGS that is made already cannot be copied, and every run needs an optimizer of its own.",
+        where="optimizer",
+        found="LBFGS",
+        expected="a function from parameters to an optimizer: lambda parameters: torch.optim.LBFGS(parameters, lr=0.1)",
+        cause="PyTorch leaves LBFGS's list of parameters out of copies.",
+    )
 
 
 def _one_batch() -> TaskError:

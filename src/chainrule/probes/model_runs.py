@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from chainrule.components import not_one_tensor
+from chainrule.errors import TaskError
 from chainrule.probes.activation_runs import ORDERS, Ends, Numbers, Point, Start, mean_and_spread, orders
 from chainrule.probes.activation_swaps import Swaps, with_activation
 from chainrule.probes.batch_stream import BatchStream
@@ -94,7 +95,7 @@ class ModelRuns:
         known = {parameter for group in optimizer.param_groups for parameter in group["params"]}
         added = [each for path in self.swaps.paths for each in moved_model.get_submodule(path).parameters()]
         if new := [each for each in added if each not in known]:  # of an activation that learns
-            optimizer.add_param_group({"params": new})
+            optimizer.add_param_group({"params": new, "lr": largest_rate(optimizer)})
         return moved_model, optimizer
 
     def _trained(self, candidate: Candidate, rate: float, seed: int) -> nn.Module | None:
@@ -165,11 +166,28 @@ class ModelRuns:
         return self._judged[part]
 
 
+def largest_rate(optimizer: torch.optim.Optimizer) -> float:
+    """Return the largest rate of an optimizer's groups.
+
+    Raises:
+        TaskError: all of them stand at 0.
+    """
+    largest = max(float(group["lr"]) for group in optimizer.param_groups)
+    if largest > 0:
+        return largest
+    raise TaskError(
+        what="All rates of the optimizer are 0, so nothing says how the rates of its groups stand to one another.",
+        where="optimizer",
+        found="lr = " + ", ".join(f"{float(group['lr']):g}" for group in optimizer.param_groups),
+        expected="at least one rate above 0; it also says round where to look",
+    )
+
+
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Set the rate of an optimizer's first group, and the others' so that their ratios to it stay."""
-    first = float(optimizer.param_groups[0]["lr"])
+    """Set the largest rate of an optimizer's groups, and the others so that their ratios to it stay."""
+    largest = largest_rate(optimizer)
     for group in optimizer.param_groups:
-        group["lr"] = rate * (float(group["lr"]) / first if first else 1.0)
+        group["lr"] = rate * (float(group["lr"]) / largest)
 
 
 def _size(targets: Any) -> int:
