@@ -252,3 +252,11 @@ def test_a_single_step_is_the_only_tick() -> None:
     texts = texts_of(svg)
     assert "7" in texts
     assert "7.02" not in texts
+
+
+def test_a_logarithmic_axis_of_a_decade_is_labelled_so_that_no_texts_touch() -> None:
+    ends = Series("ends", (1.0, 2.0, 3.0), (0.516, 0.25, 0.041), "points")
+    svg = picture_svg(Chart("ends", "Ends", "lr", "loss at the end", (ends,), "linear", "log"))
+    written = re.findall(r">([0-9.]+)</text>", svg)
+    assert {"0.05", "0.1", "0.2", "0.5"} <= set(written)
+    assert not {"0.04", "0.06", "0.07", "0.08", "0.09", "0.3", "0.4"} & set(written)

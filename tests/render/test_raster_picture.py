@@ -9,7 +9,7 @@ from matplotlib.image import imread
 from chainrule.documents import RasterAxis
 from chainrule.render.charts import picture_png, picture_svg
 from chainrule.render.raster_colours import FAILED, MISSING, colours_of, hex_of, palette_of, shades_of
-from chainrule.render.raster_picture import minor_ticks_of, numbers_as_texts, round_numbers, ticks_of
+from chainrule.render.raster_picture import label_of, minor_ticks_of, numbers_as_texts, round_numbers, ticks_of
 from chainrule.render.raster_text import legend_line, plot_raster
 
 from .raster_cases import SEQUENTIAL, TWO_SIDED, log_axis, small_raster
@@ -72,6 +72,55 @@ def test_a_short_window_has_round_numbers_at_their_logarithms() -> None:
     assert places[1] == pytest.approx(100 * math.log(20.2 / 20) / math.log(21 / 20))
     assert minor_ticks_of(log_axis("lr", 20.0, 21.0, 101)) == []
     assert len(minor_ticks_of(log_axis("lr", 1.0, 100.0, 9))) == 16
+    assert minor_ticks_of(log_axis("lr", 1.0, 90.0, 9)) == []
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "texts"),
+    [
+        (30, 300, ["50", "100", "200"]),
+        (100, 500, ["100", "200", "500"]),
+        (0.05, 3, ["0.05", "0.1", "0.2", "0.5", "1", "2"]),
+        (150, 400, ["150", "200", "250", "300", "350", "400"]),
+        (1e-8, 3e-7, ["1e-08", "2e-08", "5e-08", "1e-07", "2e-07"]),
+        (0.011, 1.2, ["0.1", "1"]),
+    ],
+)
+def test_ticks_of_less_than_two_decades_are_plain_numbers(low: float, high: float, texts: list[str]) -> None:
+    axis = log_axis("lr", low, high, 13)
+    places, words = ticks_of(axis)
+    assert words == texts
+    numbers = [float(text) for text in words]
+    assert places == pytest.approx([12 * math.log(each / low) / math.log(high / low) for each in numbers], abs=1e-6)
+    assert label_of(axis) == axis.label
+
+
+@pytest.mark.parametrize("scale", ["log", "linear"])
+@pytest.mark.parametrize("factor", [1e5, 1e7, 1e9, 1e12])
+@pytest.mark.parametrize("middle", [100.0, 0.25, 37.123456789])
+def test_ticks_of_a_deep_zoom_differ_and_say_from_where_they_count(middle: float, factor: float, scale: str) -> None:
+    values = tuple((middle * (1 + (np.arange(41) - 20) / (20 * factor))).tolist())
+    axis = RasterAxis("lr", "lr: a rate", values, scale)  # type: ignore[arg-type]  # one of the two
+    places, texts = ticks_of(axis)
+    assert len(set(texts)) == len(texts) >= 3
+    assert max(map(len, texts)) <= 8
+    assert places == sorted(places)
+    label, _, base = label_of(axis).partition(", minus ")
+    assert label == "lr: a rate"
+    for place, text in zip(places, texts, strict=True):
+        value = float(base or 0) + float(text)
+        # Neighbouring numbers of float64 are up to a hundredth of a pixel apart here.
+        assert (value - values[0]) / (values[-1] - values[0]) * 40 == pytest.approx(place, abs=0.02)
+    lines = plot_raster(replace(small_raster(rows=41), y=axis), 80, is_plain=True)
+    along_y = [text for text in ("".join(part for part, _ in cells)[:10].strip() for cells in lines[:-1]) if text]
+    assert along_y == texts[::-1]
+
+
+def test_a_deep_zoom_says_in_the_picture_from_where_its_ticks_count() -> None:
+    axis = RasterAxis("lr", "lr: a rate", tuple((100 + 1e-8 * np.arange(-20, 21)).tolist()), "log")
+    svg = picture_svg(replace(small_raster(columns=41), x=axis))
+    assert ">lr: a rate, minus 100</text>" in svg
+    assert ">+1e-07</text>" in svg
 
 
 def test_a_deep_window_tells_neighbouring_ticks_apart() -> None:

@@ -39,9 +39,10 @@ from chainrule.render.picture_style import (
     legible_on,
     power_of_ten,
     short_number,
+    two_or_five,
 )
 from chainrule.render.plain_text import printable_line, shortened
-from chainrule.render.raster_picture import HEIGHT, WIDTH, draw_bar, draw_raster
+from chainrule.render.raster_picture import HEIGHT, WIDTH, draw_bar, draw_raster, label_of
 from chainrule.render.value_colours import chosen_names, places_on
 
 Picture = Chart | Matrix | NetworkDrawing | Raster
@@ -248,12 +249,17 @@ def _label_numbers(axis: Axis) -> None:
 
 
 def _label_powers(axis: Axis) -> None:
-    """Label a logarithmic axis 10⁻⁵, 10⁻⁴; in plain numbers, between the powers too, when it spans hardly one."""
+    """Label a logarithmic axis 10⁻⁵, 10⁻⁴; in plain numbers, between the powers too, when it spans hardly one.
+
+    Over more than half a decade that is 1, 2, 5, 10, as the texts of 8, 9 and 10 would stand too close together.
+    """
     low, high = axis.get_view_interval()
-    is_short = math.log10(high) - math.log10(low) < 1.3
+    decades = math.log10(high) - math.log10(low)
+    is_short = decades < 1.3
     is_plain = is_short or (low > 5e-4 and high < 5e4)
     axis.set_major_formatter(ticker.FuncFormatter(short_number if is_plain else power_of_ten))
-    axis.set_minor_formatter(ticker.FuncFormatter(short_number) if is_short else ticker.NullFormatter())
+    between = two_or_five if decades > 0.5 else short_number
+    axis.set_minor_formatter(ticker.FuncFormatter(between) if is_short else ticker.NullFormatter())
 
 
 def _write_names_at_ends(axes: Axes, drawn: Sequence[tuple[Curve, str]]) -> bool:
@@ -339,7 +345,7 @@ def _legend_mark(curve: Curve, shade: str) -> Line2D:
 def _raster_figure(raster: Raster) -> Figure:
     figure = _titled_figure(raster.title, WIDTH, HEIGHT)
     axes, bar = figure.subplots(1, 2, width_ratios=(30, 1))
-    _label_axes(axes, raster.x.label, raster.y.label, (70, 50))
+    _label_axes(axes, label_of(raster.x), label_of(raster.y), (70, 50))
     draw_raster(axes, raster)
     draw_bar(bar, raster.colours)
     if raster.marks:

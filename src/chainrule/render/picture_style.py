@@ -55,6 +55,11 @@ def short_number(value: float, position: int | None = None) -> str:
     return f"{value:.5g}"
 
 
+def two_or_five(value: float, position: int | None = None) -> str:
+    """Return 2 and 5 times a power of ten as short numbers, and nothing for others; `position` is for matplotlib."""
+    return short_number(value) if f"{value:.1e}"[:3] in ("2.0", "5.0") else ""
+
+
 def legible_on(red: float, green: float, blue: float) -> str:
     """Return the colour of text, white or black, that has the higher contrast on an sRGB colour (WCAG 2.2)."""
     parts = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in (red, green, blue)]

@@ -7,6 +7,7 @@
 (() => {
   const MARGIN = { left: 62, right: 26, top: 10, bottom: 46 };
   const FEWEST_CELLS = 4; // across a view that is zoomed as far as it goes
+  const LONGEST = 8; // characters of a tick
   const STEP = 1.5; // how much closer a press of + or of a button goes
 
   const bytes = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
@@ -29,14 +30,25 @@
 
     function ticks(first, last) {
       if (given.names.length) return namedTicks(first, last);
-      const powers = isLog ? powersBetween(low + first * step, low + last * step) : [];
-      if (powers.length >= 2) {
+      const [start, end] = [low + first * step, low + last * step];
+      const powers = isLog && end - start >= 2 - 1e-9 ? powersBetween(start, end) : [];
+      if (powers.length) {
         const isPlain = powers[0] >= -3 && powers[powers.length - 1] <= 4;
         return powers.map((power) => ({ cell: (power - low) / step, text: powerText(power, isPlain) }));
       }
+      const few = isLog && end - start > 0.5 ? oneTwoFive(start, end) : [];
+      if (few.length >= 3) return few.map((value) => ({ cell: cellOf(value), text: String(value) }));
       const values = roundNumbers(valueAt(first), valueAt(last), 5);
       const texts = distinctTexts(values);
-      return values.map((value, place) => ({ cell: cellOf(value), text: texts[place] }));
+      if (texts.every((text) => text.length <= LONGEST)) {
+        return values.map((value, place) => ({ cell: cellOf(value), text: texts[place] }));
+      }
+      // Neighbours differ far behind the point: the texts are what is added to the roundest of them.
+      const lengths = texts.map((text) => text.length);
+      const middle = lengths.indexOf(Math.min(...lengths));
+      const apart = Number(((values[values.length - 1] - values[0]) / (values.length - 1)).toPrecision(1));
+      const offset = (many) => (many > 0 ? "+" : "") + Number((many * apart).toPrecision(2)).toString().replace("-", "−");
+      return values.map((value, place) => ({ cell: cellOf(value), text: offset(place - middle), base: texts[middle] }));
     }
 
     function namedTicks(first, last) {
@@ -74,6 +86,14 @@
     isPlain
       ? String(Number((10 ** power).toPrecision(1)))
       : "10" + String(power).replace(/./g, (sign) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(sign)]);
+
+  function oneTwoFive(first, last) {
+    const found = [];
+    for (let power = Math.floor(first); power <= Math.ceil(last); power += 1) {
+      for (const part of [1, 2, 5]) found.push(Number(`${part}e${power}`));
+    }
+    return found.filter((value) => Math.log10(value) >= first - 1e-9 && Math.log10(value) <= last + 1e-9);
+  }
 
   function roundNumbers(low, high, count) {
     const raw = (high - low) / count;
@@ -278,7 +298,8 @@
       pen.textAlign = "center";
       pen.textBaseline = "top";
       let free = -Infinity; // where the last text ended, so that none covers another
-      for (const tick of x.ticks(view.x0, view.x1)) {
+      const [along, up] = [x.ticks(view.x0, view.x1), y.ticks(view.y0, view.y1)];
+      for (const tick of along) {
         const across = acrossOf(tick.cell, area);
         line(across, area.top + area.height, across, area.top + area.height + 4);
         const half = pen.measureText(tick.text).width / 2;
@@ -288,7 +309,7 @@
       }
       pen.textAlign = "right";
       pen.textBaseline = "middle";
-      for (const tick of y.ticks(view.y0, view.y1)) {
+      for (const tick of up) {
         const down = downOf(tick.cell, area);
         line(area.left - 4, down, area.left, down);
         pen.fillText(tick.text, area.left - 7, down, area.left - 26);
@@ -297,11 +318,12 @@
       pen.textAlign = "center";
       pen.textBaseline = "alphabetic";
       pen.font = `13px ${colour("--sans")}`;
-      pen.fillText(x.label, area.left + area.width / 2, canvas.clientHeight - 8, area.width);
+      const labelled = (axis, ticks) => axis.label + (ticks.length && ticks[0].base ? `, minus ${ticks[0].base}` : "");
+      pen.fillText(labelled(x, along), area.left + area.width / 2, canvas.clientHeight - 8, area.width);
       pen.save();
       pen.translate(14, area.top + area.height / 2);
       pen.rotate(-Math.PI / 2);
-      pen.fillText(y.label, 0, 0, area.height);
+      pen.fillText(labelled(y, up), 0, 0, area.height);
       pen.restore();
     }
 

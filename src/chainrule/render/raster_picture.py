@@ -14,6 +14,8 @@ from chainrule.render.raster_colours import colours_of, key_of, palette_of
 WIDTH: Final = 7.2
 HEIGHT: Final = 5.9
 _TICKS_AT_MOST: Final = 10
+_TICKS_AT_LEAST: Final = 3
+_LONGEST_NUMBER: Final = 8  # characters of a tick; the terminal has room for nine
 _NAMES_AT_MOST: Final = 16
 
 
@@ -81,24 +83,56 @@ def _draw_mark(axes: Any, mark: RasterMark) -> None:
 
 
 def ticks_of(axis: RasterAxis) -> tuple[list[float], list[str]]:
-    """Return where along an axis the ticks are, in cells from the middle of the first one, and their texts."""
+    """Return where along an axis the ticks are, in cells from the middle of the first one, and their texts.
+
+    Logarithmic axes have powers of ten from two decades on, and 1, 2, 5 and 10 down to half a decade. On shorter ones
+    and on linear ones the ticks are evenly apart. Where neighbours differ only far behind the point, the texts are
+    what is added to the number that `label_of` says.
+    """
     if axis.scale == "names":
         step = -(-len(axis.names) // _NAMES_AT_MOST)
         return list(axis.values[::step]), [shortened(printable_line(name), 16) for name in axis.names[::step]]
     low, high = axis.values[0], axis.values[-1]
-    values = _powers(low, high) if axis.scale == "log" else []
-    if len(values) >= 2:
-        is_plain = low > 5e-4 and high < 5e4
-        texts = [short_number(value) if is_plain else power_of_ten(value) for value in values]
-    else:
+    values = _on_log_axis(low, high) if axis.scale == "log" else []
+    if not values:
         values = round_numbers(low, high, 6)
-        texts = numbers_as_texts(values)
-    return places_of(axis, values), texts
+        base = base_of(values)
+        return places_of(axis, values), numbers_as_texts(values) if base is None else _offsets(values, base)
+    is_plain = low > 5e-4 and high < 5e4
+    texts = [power_of_ten(value) for value in values]
+    return places_of(axis, values), [short_number(value) for value in values] if is_plain or "" in texts else texts
+
+
+def label_of(axis: RasterAxis) -> str:
+    """Return what stands along an axis, with the number that its ticks begin from where they do not say it."""
+    if axis.scale == "names":
+        return axis.label
+    low, high = axis.values[0], axis.values[-1]
+    if axis.scale == "log" and _on_log_axis(low, high):
+        return axis.label
+    base = base_of(round_numbers(low, high, 6))
+    return axis.label if base is None else f"{axis.label}, minus {base:.16g}"
+
+
+def base_of(values: list[float]) -> float | None:
+    """Return the roundest of some ticks where their texts would be long without it, else None."""
+    if max(map(len, numbers_as_texts(values)), default=0) <= _LONGEST_NUMBER:
+        return None
+    return min(values, key=lambda value: (len(f"{value:.16g}"), abs(value)))
+
+
+def _offsets(values: list[float], base: float) -> list[str]:
+    """Return by how much ticks differ from the base: whole multiples of the step between two of them."""
+    place = values.index(base)
+    step = (values[-1] - values[0]) / (len(values) - 1)
+    # The step is 1, 2 or 5 times a power of ten, which the difference of two near numbers tells to a few digits only.
+    round_step = float(f"{step:.0e}")
+    return [f"{(number - place) * round_step:+.2g}" if number != place else "0" for number in range(len(values))]
 
 
 def minor_ticks_of(axis: RasterAxis) -> list[float]:
-    """Return where the 2 to 9 of each decade are, where an axis has no more than five decades."""
-    if axis.scale != "log" or not 1 <= math.log10(axis.values[-1] / axis.values[0]) <= 5:
+    """Return where the 2 to 9 of each decade are, where an axis has from two to five decades."""
+    if axis.scale != "log" or not 2 <= math.log10(axis.values[-1] / axis.values[0]) * (1 + 1e-9) <= 5:
         return []
     first, last = math.floor(math.log10(axis.values[0])), math.ceil(math.log10(axis.values[-1]))
     values = [part * 10.0**power for power in range(first, last) for part in range(2, 10)]
@@ -107,8 +141,8 @@ def minor_ticks_of(axis: RasterAxis) -> list[float]:
 
 def places_of(axis: RasterAxis, values: list[float]) -> list[float]:
     """Return where values lie along an axis, in cells from the middle of the first one."""
-    low, high = _scaled(axis, axis.values[0]), _scaled(axis, axis.values[-1])
-    return [(_scaled(axis, value) - low) / (high - low) * (len(axis.values) - 1) for value in values]
+    whole = _from_first(axis, axis.values[-1])
+    return [_from_first(axis, value) / whole * (len(axis.values) - 1) for value in values]
 
 
 def round_numbers(low: float, high: float, count: int) -> list[float]:
@@ -121,12 +155,28 @@ def round_numbers(low: float, high: float, count: int) -> list[float]:
 
 
 def numbers_as_texts(values: list[float]) -> list[str]:
-    """Return numbers with as many digits as tell neighbours apart."""
+    """Return numbers with as many digits as tell neighbours apart; from 0.0001 to 999999 without an exponent."""
     if len(values) < 2:
         return [f"{value:.6g}" for value in values]
     largest = max(abs(value) for value in values)
-    digits = max(2, math.ceil(math.log10(max(largest, 1e-300) / (values[1] - values[0])) + 1e-9) + 1)
-    return [f"{0.0 if abs(value) < 1e-9 * largest else value:.{min(digits, 16)}g}" for value in values]
+    shown = [0.0 if abs(value) < 1e-9 * largest else value for value in values]
+    apart = math.log10(values[1] - values[0])
+    if 1e-4 <= largest < 1e6:
+        behind = min(max(0, math.ceil(-apart - 1e-6)), 16)
+        texts = [f"{value:.{behind}f}" for value in shown]
+        return [text.rstrip("0").rstrip(".") if "." in text else text for text in texts]
+    digits = max(2, math.ceil(math.log10(max(largest, 1e-300)) - apart + 1e-9) + 1)
+    return [f"{value:.{min(digits, 16)}g}" for value in shown]
+
+
+def _on_log_axis(low: float, high: float) -> list[float]:
+    decades = math.log10(high / low)
+    if decades >= 2 * (1 - 1e-9):
+        return _powers(low, high)
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    values = [float(f"{part}e{power}") for power in range(first, last + 1) for part in (1, 2, 5)]
+    inside = [value for value in values if low * (1 - 1e-9) <= value <= high * (1 + 1e-9)]
+    return inside if decades > 0.5 and len(inside) >= _TICKS_AT_LEAST else []
 
 
 def _powers(low: float, high: float) -> list[float]:
@@ -135,5 +185,7 @@ def _powers(low: float, high: float) -> list[float]:
     return [10.0**power for power in range(first, last + 1, step)]
 
 
-def _scaled(axis: RasterAxis, value: float) -> float:
-    return math.log10(value) if axis.scale == "log" else value
+def _from_first(axis: RasterAxis, value: float) -> float:
+    """Return how far a value is from the first one, which the difference of two logarithms would tell roughly."""
+    first = axis.values[0]
+    return math.log1p((value - first) / first) if axis.scale == "log" else value - first

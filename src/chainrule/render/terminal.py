@@ -45,6 +45,7 @@ from chainrule.render.curves import Curve, curves_of, remarks_on
 from chainrule.render.equality_text import equalities_lines, equality_lines
 from chainrule.render.network_layout import LABELLED_EDGES_AT_MOST, Gap, cut_layer
 from chainrule.render.plain_text import CALLOUT_WORDS, is_number_column, print_row, printable, printable_line
+from chainrule.render.raster_picture import label_of
 from chainrule.render.raster_text import legend_line, plot_raster
 from chainrule.render.text_plot import plot_chart
 
@@ -388,7 +389,7 @@ def _summary(curve: Curve) -> str:
 
 
 def _raster(raster: Raster, paper: _Paper) -> Iterator[RenderableType]:
-    yield paper.line(f"{raster.y.label} (up) against {raster.x.label} (right)", "dim")
+    yield paper.line(f"{label_of(raster.y)} (up) against {label_of(raster.x)} (right)", "dim")
     for cells in plot_raster(raster, paper.width, is_plain=paper.is_plain):
         row = Text(no_wrap=True, overflow="crop")
         for text, colour in cells:
