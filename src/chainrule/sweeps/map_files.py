@@ -2,7 +2,8 @@
 
 x, y            the values of the axes; texts where they are no numbers
 measure, final_loss, diverged, steps_run, is_done, and convergence where it is known
-                [row, column], a row for each value of y
+                [row, column], a row for each value of y; NaN where a run was not made, or where a measure is
+                steps_to:TARGET and the target was not reached
 metadata        a JSON text: the axes, the measure, the task as TOML, the engine, versions
 """
 

@@ -57,7 +57,8 @@ class Map(Shown):
         task: what was trained.
         plan: the axes and the measure.
         steps: updates of each run.
-        measure: the number of each run; NaN where it was not run or has none.
+        measure: the number of each run; NaN where it was not run or has none, as "steps_to" of a run that never reaches
+            the target.
         convergence: the published measure of how fast a run converges (below 0) or diverges (above); None where the
             measure of the map could not be computed beside it.
         final_loss: before the last update; NaN or infinite for a run that diverged.

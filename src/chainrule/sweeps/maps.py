@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
 from chainrule.components import build_network
 from chainrule.data import load_data
 from chainrule.errors import TaskError, UnknownNameError
@@ -191,6 +193,8 @@ def _map(task: Task, plan: MapPlan, outcome: Outcome) -> Map:
     measure = {"final_loss": final, _TEST: _or_none(outcome.test_metric, shape)}.get(plan.measure, own)
     if measure is None:
         raise TaskError(what="These runs have no such measure.", found=plan.measure)
+    if plan.measure.startswith("steps_to"):  # of a run that never reaches the target it would be the number of steps
+        measure = np.where(measure < outcome.steps, measure, np.nan)
     return Map(
         task=task,
         plan=plan,
