@@ -148,22 +148,31 @@ def test_a_closed_pipe_shows_no_traceback(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("first", "said"),
+    ("line", "goes_on"),
     [
-        ("train", "Interrupted. A run that had begun goes on with --resume and its folder.\n"),
-        ("record", "Interrupted.\n"),
-        ("verify", "Interrupted.\n"),
+        ("train -o begun", " To go on: chainrule train --resume begun"),
+        ("sweep xor --lr .1,.2 --output=begun", " To go on: chainrule sweep --resume begun"),
+        ("map --resume begun", " To go on: chainrule map --resume begun"),
+        ("map xor -o other", ""),
+        ("map xor -o missing", ""),
+        ("map xor", ""),
+        ("record -o begun", ""),
+        ("verify", ""),
     ],
 )
-def test_only_a_run_goes_on_after_an_interruption(
-    command: Command, monkeypatch: pytest.MonkeyPatch, first: str, said: str
+def test_only_what_has_begun_in_its_folder_goes_on_after_an_interruption(
+    command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, line: str, goes_on: str
 ) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("chainrule.cli.app._run", interrupt)
-    shown = command(first)
-    assert (shown.code, shown.err) == (130, said)
+    monkeypatch.chdir(tmp_path)
+    for name in ("begun", "other"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "begun" / "task.toml").touch()
+    shown = command(*line.split())
+    assert (shown.code, shown.err) == (130, f"Interrupted.{goes_on}\n")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")

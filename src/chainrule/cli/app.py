@@ -1,9 +1,12 @@
 """The command table. Commands import what they need when they run, so that --help never waits for torch."""
 
 import errno
+import itertools
 import os
+import shlex
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from cyclopts import App, CycloptsError
 
@@ -60,6 +63,9 @@ def print_version() -> int:
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG})  # what a disk says that takes no more
 
 
+_FOLDERS = frozenset({"--output", "-o", "--resume"})
+
+
 def launch(tokens: Sequence[str]) -> int:
     """Run a command line and return its exit code; an error of chainrule is printed, not traced."""
     if list(tokens) in (["--version"], ["-V"]):
@@ -70,10 +76,21 @@ def launch(tokens: Sequence[str]) -> int:
     except ChainruleError as error:
         return _fail(error, is_json)
     except KeyboardInterrupt:
-        can_resume = bool({"train", "sweep", "map"} & set(tokens[:1]))
-        goes_on = " A run that had begun goes on with --resume and its folder." if can_resume else ""
+        folder = _folder_to_resume(tokens)
+        goes_on = "" if folder is None else f" To go on: chainrule {tokens[0]} --resume {shlex.quote(str(folder))}"
         print(f"Interrupted.{goes_on}", file=sys.stderr)  # noqa: T201
         return INTERRUPTED
+
+
+def _folder_to_resume(tokens: Sequence[str]) -> Path | None:
+    """Return the folder that a command line names and in which something has begun that goes on with --resume."""
+    if not {"train", "sweep", "map"} & set(tokens[:1]):
+        return None
+    named = [path for option, path in itertools.pairwise(tokens) if option in _FOLDERS]
+    named += [
+        path for option, is_one, path in (token.partition("=") for token in tokens) if is_one and option in _FOLDERS
+    ]
+    return next((Path(path) for path in named if (Path(path) / "task.toml").is_file()), None)
 
 
 def _run(tokens: Sequence[str]) -> int:
