@@ -12,6 +12,7 @@ from chainrule.training import FirstUpdate, Run, State, observing, train
 from chainrule.verification import GradientCheck
 
 NOISY = '''
+import numpy as np
 import torch
 from torch import nn
 
@@ -46,6 +47,18 @@ class NoisyByInheritance(nn.Module):
 
     def forward(self, x):
         return self.second(self.tanh(input=self.activation(self.first(x))))
+
+
+class NoisyInNumPy(nn.Module):
+    """Draws from NumPy: in its first weights, and in every step a normal number; NumPy makes two and stores one."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(3, 4), nn.Linear(4, 1)
+        self.first.weight.data += np.random.rand()
+
+    def forward(self, x):
+        return self.second(torch.tanh(self.first(x) * (1 + 0.1 * np.random.randn())))
 '''
 
 

@@ -124,7 +124,7 @@ def test_of_another_version(folder: Path) -> None:
         == f"""The checkpoint is of another version of chainrule.
   where:    {newest}
   found:    format 99
-  expected: format 1
+  expected: format 2
 Resume with the version that wrote it, or train again."""
     )
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.optim import lr_scheduler
 
+from chainrule.components import generators_outside_torch
 from chainrule.errors import CheckpointError
 from chainrule.registry import OPTIMIZERS, SCHEDULERS
 from chainrule.tasks import Task, load_task
@@ -110,6 +111,18 @@ def test_every_optimizer(small_task: Make, resumed_ends_alike: Callable[..., Run
     losses = run.history["loss"].values
     assert all(torch.isfinite(torch.tensor(losses)))
     assert len(set(losses)) == len(losses)
+
+
+def test_numbers_that_numpy_draws(
+    small_task: Make, resumed_ends_alike: Callable[..., Run], noisy: str, assert_same_run: Same
+) -> None:
+    task = small_task(model={"module": f"{noisy}:NoisyInNumPy"})
+    before = generators_outside_torch()["numpy"]
+    run = resumed_ends_alike(task, 3, 10)
+    assert torch.equal(generators_outside_torch()["numpy"], before)
+    assert_same_run(train(task), run)
+    other = train(task.model_copy(update={"seed": task.seed + 1}))
+    assert other.history["loss"].values != run.history["loss"].values
 
 
 @pytest.mark.parametrize("name", sorted(SCHEDULERS.members))

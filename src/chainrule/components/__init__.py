@@ -1,5 +1,11 @@
 """Network, loss, optimizer and schedule of a task, built from their names."""
 
+from chainrule.components.generators import (
+    generators_kept,
+    generators_outside_torch,
+    restore_generators_outside_torch,
+    seed_generators,
+)
 from chainrule.components.losses import Objective, build_objective, check_shapes, not_one_tensor, targets_for
 from chainrule.components.network import SharedBiasLinear, build_network, leaf_modules
 from chainrule.components.optimizers import Schedule, build_optimizer, build_schedule
@@ -14,8 +20,12 @@ __all__ = [
     "build_optimizer",
     "build_schedule",
     "check_shapes",
+    "generators_kept",
+    "generators_outside_torch",
     "leaf_modules",
     "not_one_tensor",
+    "restore_generators_outside_torch",
+    "seed_generators",
     "targets_for",
     "user_error",
 ]

@@ -9,6 +9,7 @@ from typing import Any, final
 import torch
 from torch import nn
 
+from chainrule.components.generators import generators_kept, seed_generators
 from chainrule.components.initial_weights import put_initial_weights
 from chainrule.components.user_code import load_user_object, own_frames, user_error
 from chainrule.errors import Problem, TaskError, UserModuleError
@@ -24,7 +25,8 @@ def build_network(spec: ModelSpec, input_shape: tuple[int, ...], seed: int, dtyp
     """Build the model of a task, with weights that depend on the seed and the precision alone.
 
     Layers are called hidden1, hidden2, ... and output, their activations hidden1_activation and so on, so that
-    parameters read `hidden1.weight` (units, inputs). Torch's global generator is left as it was.
+    parameters read `hidden1.weight` (units, inputs). The global generators of torch, Python and NumPy are left as they
+    were.
 
     Args:
         spec: the model of the task.
@@ -36,8 +38,8 @@ def build_network(spec: ModelSpec, input_shape: tuple[int, ...], seed: int, dtyp
         TaskError: sizes that do not fit one another, or initial weights of another model.
         UserModuleError: the user's own module failed to import or to build.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)  # the CPU's alone: weights are made there
+    with generators_kept():
+        seed_generators(seed, cuda=False)  # weights are made on the CPU
         model = _user_module(spec, dtype) if spec.module is not None else _checked_layers(spec, input_shape, dtype)
     if spec.initial is not None:
         put_initial_weights(model, Path(spec.initial))

@@ -14,6 +14,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 import torch
 
+from chainrule.components import generators_kept, generators_outside_torch
 from chainrule.errors import ChainruleError, TaskError
 from chainrule.sweeps.groups import Columns
 from chainrule.sweeps.keys import LAYER_RATE
@@ -59,12 +60,10 @@ def choose_engine(problem: Problem, requested: Requested, want: Want) -> Choice:
         return _requested(problem, requested, want)
     runs, numbers = problem.runs, sum(value.numel() for value in problem.trained.values())
     on_gpu = problem.place.device.type == "cuda"
-    if draws_numbers(problem):
-        return Choice(
-            LoopEngine(problem),
-            "The model draws random numbers in its forward pass, and only one run after the other draws those of "
-            "chainrule train; lanes draws others, with engine lanes.",
-        )
+    if drawn := generators_drawn_from(problem):
+        why = "The model draws random numbers in its forward pass, and only one run after the other draws those of "
+        others = "; lanes draws others, with engine lanes." if drawn == {"torch"} else "."
+        return Choice(LoopEngine(problem), f"{why}chainrule train{others}")
     if runs * problem.steps <= _FEW_RUN_STEPS or runs == 1:
         return Choice(LoopEngine(problem), f"{_count(runs, 'run')} of {_count(problem.steps, 'update')} are few.")
     reasons = []
@@ -85,24 +84,23 @@ def choose_engine(problem: Problem, requested: Requested, want: Want) -> Choice:
     return Choice(LoopEngine(problem), " ".join(["One run after the other.", *reasons]))
 
 
-def draws_numbers(problem: Problem) -> bool:
-    """Return whether a forward pass of the model, as it is trained, draws random numbers."""
+def generators_drawn_from(problem: Problem) -> set[str]:
+    """Return whose generators a forward pass of the model, as it is trained, draws from: "torch", "python", "numpy"."""
     state = problem.base
-    devices = [state.place.device] if state.place.device.type == "cuda" else []
     buffers = {name: value.clone() for name, value in state.model.named_buffers()}
-    with torch.random.fork_rng(devices=devices), torch.no_grad():
+    with generators_kept(state.place.device), torch.no_grad():
         before = _generators(problem)
         state.model(state.batches.inputs[: min(state.batches.size, state.batches.samples)])
-        has_drawn = not all(torch.equal(one, other) for one, other in zip(before, _generators(problem), strict=True))
+        after = _generators(problem)
     for name, value in state.model.named_buffers():
         value.data.copy_(buffers[name])
-    return has_drawn
+    return {name.partition(".")[0] for name, one in before.items() if not torch.equal(one, after[name])}
 
 
-def _generators(problem: Problem) -> list[torch.Tensor]:
-    states = [torch.random.get_rng_state()]
+def _generators(problem: Problem) -> dict[str, torch.Tensor]:
+    states = {"torch.cpu": torch.random.get_rng_state(), **generators_outside_torch()}
     if problem.place.device.type == "cuda":
-        states.append(torch.cuda.get_rng_state(problem.place.device))
+        states["torch.cuda"] = torch.cuda.get_rng_state(problem.place.device)
     return states
 
 
@@ -120,11 +118,18 @@ def _requested(problem: Problem, requested: EngineName, want: Want) -> Choice:
     why = "It was asked for."
     if requested == "loop":
         return Choice(LoopEngine(problem), why)
-    if requested == "vmap" and draws_numbers(problem):
-        ready: Engine | Refusal = Refusal("vmap", "The model draws random numbers in its forward pass.")
+    drawn = generators_drawn_from(problem)
+    if drawn - {"torch"}:
+        ready: Engine | Refusal = Refusal(
+            requested,
+            "The model draws random numbers with Python's random or numpy.random in its forward pass, and only one run "
+            "after the other draws those of chainrule train.",
+        )
+    elif requested == "vmap" and drawn:
+        ready = Refusal("vmap", "The model draws random numbers in its forward pass.")
     else:
         ready = prepare_lanes(problem, want) if requested == "lanes" else prepare_vmap(problem)
-    if requested == "lanes" and draws_numbers(problem):
+    if requested == "lanes" and drawn == {"torch"}:
         why += " The model draws random numbers, and lanes draws others than chainrule train."
     else:
         ready = _trusted(problem, ready)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch.func import functional_call, vmap
 
+from chainrule.components import generators_kept, seed_generators
 from chainrule.shapes import Tensor
 from chainrule.sweeps.batched_step import BatchedStep, Settings, States, looking_step, settings_of_step
 from chainrule.sweeps.batches_of_runs import RunBatch, batches_of
@@ -96,8 +97,8 @@ def _one(
     own = {name: value[run] for name, value in states.items()}
     of_run = {name: value[run] for name, value in settings.items()}
     inputs, targets = (each if batch.is_shared else each[run] for each in (batch.inputs, batch.targets))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(step.problem.task.seed)
+    with generators_kept(step.problem.place.device):
+        seed_generators(step.problem.task.seed)
         return function(own, of_run, inputs, targets)
 
 

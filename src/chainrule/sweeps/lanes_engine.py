@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from chainrule.components import Objective
+from chainrule.components import Objective, generators_kept
 from chainrule.errors import ChainruleError, UserModuleError
 from chainrule.lanes import (
     Group,
@@ -267,7 +267,7 @@ def _mixes_samples(problem: Problem) -> bool:
     """Return whether a model's output for a sample depends on the other samples of the batch."""
     model, inputs = problem.base.model, problem.base.batches.inputs[:4].clone()
     buffers = {name: value.clone() for name, value in model.named_buffers()}
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+    with torch.no_grad(), generators_kept():
         before = model(inputs)[:-1]
         inputs[-1] = inputs[0] if inputs.dtype.is_floating_point is False else inputs[-1] * 2 + 1
         after = model(inputs)[:-1]

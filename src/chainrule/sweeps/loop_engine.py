@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from chainrule.components import generators_kept, seed_generators
 from chainrule.shapes import Tensor
 from chainrule.sweeps.outcome import EngineName, Numbers, Want
 from chainrule.sweeps.problem import Problem
@@ -72,14 +73,13 @@ def train_one(problem: Problem, run: int, steps: int, *, goes_on: bool, tell: Te
         tell: is told which share of the run is done.
     """
     seed = int(problem.seeds[run])
-    devices = [problem.place.device] if problem.place.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices), computing_threads(problem.task, problem.data(seed)) as threads:
-        torch.manual_seed(seed)
+    with generators_kept(problem.place.device), computing_threads(problem.task, problem.data(seed)) as threads:
+        seed_generators(seed)
         state = problem.state(run)
         state.place = replace(problem.place, threads=threads)
         if state.schedule is None or not isinstance(state.schedule.scheduler, ReduceLROnPlateau):
             state.validation = None  # nothing in a sweep depends on it then
-        torch.manual_seed(seed)
+        seed_generators(seed)
         try:
             return np.array(list(_losses(state, steps, goes_on, tell))), state
         finally:

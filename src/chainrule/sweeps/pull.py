@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from chainrule.components import generators_kept, seed_generators
 from chainrule.shapes import Tensor
 from chainrule.sweeps.groups import groups_of
 from chainrule.sweeps.keys import is_initial
@@ -74,8 +75,8 @@ def _pulls(state: State, passes: int) -> dict[str, float]:
     """Return the pull on each trained tensor of two dimensions or more."""
     weights = {name: value for name, value in state.model.named_parameters() if value.requires_grad and value.dim() > 1}
     rows = _spread(len(state.batches.inputs), SAMPLES_AT_MOST)
-    with torch.random.fork_rng(devices=[state.place.device] if state.place.device.type == "cuda" else []):
-        torch.manual_seed(state.task.seed)
+    with generators_kept(state.place.device):
+        seed_generators(state.task.seed)
         prediction = run_model(state.model, state.batches.inputs[rows])
     (adjoint,) = torch.autograd.grad(
         state.objective(prediction, state.batches.targets[rows]), prediction, retain_graph=True

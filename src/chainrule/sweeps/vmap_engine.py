@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch.func import vmap
 
+from chainrule.components import generators_kept
 from chainrule.shapes import Tensor
 from chainrule.sweeps.batched_step import make_step, settings_of_step
 from chainrule.sweeps.batches_of_runs import batches_of, whole_of
@@ -145,9 +146,8 @@ def bytes_of_a_run(problem: Problem) -> int:
     size = min(batches.size, batches.samples)
     weights = sum(value.numel() * value.element_size() for value in problem.trained.values())
     modes = problem.base.model.training
-    devices = [problem.place.device] if problem.place.device.type == "cuda" else []
     buffers = {name: value.clone() for name, value in problem.base.model.named_buffers()}
-    with torch.random.fork_rng(devices=devices), torch.autograd.graph.saved_tensors_hooks(count, lambda kept: kept):
+    with generators_kept(problem.place.device), torch.autograd.graph.saved_tensors_hooks(count, lambda kept: kept):
         problem.base.objective(problem.base.model(batches.inputs[:size]), batches.targets[:size])
     for name, value in problem.base.model.named_buffers():
         value.data.copy_(buffers[name])

@@ -12,6 +12,7 @@ from chainrule.components import (
     build_optimizer,
     build_schedule,
     check_shapes,
+    generators_kept,
     targets_for,
 )
 from chainrule.data import Dataset, Part, read_order
@@ -152,8 +153,7 @@ def _dry_run(model: nn.Module, objective: Objective, inputs: Tensor, targets: Te
 
 def _quiet_forward(model: nn.Module, inputs: Tensor) -> Tensor:
     """Run the model once and leave no trace: buffers and generators are as before."""
-    devices = [inputs.device] if inputs.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices), evaluating(model), torch.enable_grad():
+    with generators_kept(inputs.device), evaluating(model), torch.enable_grad():
         return run_model(model, inputs)
 
 

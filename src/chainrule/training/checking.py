@@ -2,7 +2,14 @@
 
 import torch
 
-from chainrule.components import build_network, build_objective, targets_for, user_error
+from chainrule.components import (
+    build_network,
+    build_objective,
+    generators_kept,
+    seed_generators,
+    targets_for,
+    user_error,
+)
 from chainrule.errors import UserModuleError
 from chainrule.penalties import attach_penalties
 from chainrule.shapes import Tensor
@@ -35,8 +42,8 @@ def check_run(state: State) -> GradientCheck:
     penalties = attach_penalties(twin, task.penalty) if task.penalty else None
 
     def loss() -> Tensor:
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(task.seed)  # the CPU's alone: the run has seeded the others
+        with generators_kept():
+            seed_generators(task.seed, cuda=False)  # the run has seeded the GPU's
             value = objective(run_model(twin, inputs), targets)
         for name, buffer in twin.named_buffers():
             buffer.data.copy_(buffers.setdefault(name, buffer.clone()))

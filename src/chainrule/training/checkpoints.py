@@ -22,7 +22,7 @@ from chainrule.training.encoding import decode, encode
 from chainrule.training.state import Progress, State
 from chainrule.training.trajectory import Trajectory
 
-VERSION = 1
+VERSION = 2
 KEPT = 2
 _PREFIX = "step-"
 

@@ -14,6 +14,7 @@ from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
+from chainrule.components import generators_outside_torch, restore_generators_outside_torch
 from chainrule.errors import DeviceError
 from chainrule.shapes import Tensor
 
@@ -222,6 +223,9 @@ def random_states(place: Placement) -> dict[str, Tensor]:
     if place.device.type == "cuda":
         for rank, state in enumerate(gather(torch.cuda.get_rng_state(place.device), place)):
             states[f"cuda.{rank}"] = state
+    for name, own in generators_outside_torch().items():
+        for rank, state in enumerate(gather(own, place)):
+            states[f"{name}.{rank}"] = state
     return states
 
 
@@ -230,3 +234,4 @@ def restore_random_states(states: dict[str, Tensor], place: Placement) -> None:
     torch.random.set_rng_state(states[f"cpu.{place.rank}"])
     if place.device.type == "cuda":
         torch.cuda.set_rng_state(states[f"cuda.{place.rank}"], place.device)
+    restore_generators_outside_torch({name: states[f"{name}.{place.rank}"] for name in ("python", "numpy")})

@@ -4,9 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-import torch
-
-from chainrule.components import user_error
+from chainrule.components import generators_kept, seed_generators, user_error
 from chainrule.data import load_data
 from chainrule.errors import ChainruleError, TaskError
 from chainrule.recorder import record
@@ -38,7 +36,7 @@ class _NobodyLooks:
 def record_step(task: Task, step: int = 0, keep: Keep = "values") -> Trace:
     """Train a task up to a step, and record that step: forward, loss with its penalties, backward, update.
 
-    The steps before are those of `train` bit for bit, and so is the recorded one. Nothing is written, and torch's
+    The steps before are those of `train` bit for bit, and so is the recorded one. Nothing is written, and the
     global generators are left as they were.
 
     Args:
@@ -61,7 +59,7 @@ def record_step(task: Task, step: int = 0, keep: Keep = "values") -> Trace:
             data = load_data(task.data, task.seed)
             with computing_threads(task, data) as threads:
                 state = initialise(task, replace(place, threads=threads), data)
-                torch.manual_seed(task.seed)
+                seed_generators(task.seed)
                 _train_up_to(state, step)
                 return _recorded(state, keep)
 
@@ -69,9 +67,8 @@ def record_step(task: Task, step: int = 0, keep: Keep = "values") -> Trace:
 @contextmanager
 def _seeded(task: Task, place: Placement) -> Iterator[None]:
     """Draw from generators that start at the task's seed, and put the caller's back afterwards."""
-    devices = [place.device] if place.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(task.seed)
+    with generators_kept(place.device):
+        seed_generators(task.seed)
         yield
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from chainrule.components import generators_kept, seed_generators
 from chainrule.data import Dataset, load_data
 from chainrule.errors import CheckpointError
 from chainrule.findings import Finding
@@ -147,8 +148,8 @@ def train(
 ) -> Run:
     """Train a task by backpropagation and return what came of it.
 
-    Torch's global generators are left as they were. Ctrl-C ends the run after the update that is under way; what was
-    reached is returned, and saved when there is a folder.
+    The global generators of torch, Python and NumPy begin at the task's seed, and are left as they were. Ctrl-C ends
+    the run after the update that is under way; what was reached is returned, and saved when there is a folder.
 
     Args:
         task: what to train.
@@ -196,7 +197,7 @@ def _train(task: Task, data: Dataset, place: Placement, shown: Sequence[Reporter
     state = initialise(task, place, data)
     trajectory = Trajectory.for_model(state.model, state.total_steps) if place.world == 1 else None
     check = check_run(state)
-    torch.manual_seed(task.seed + place.rank)
+    seed_generators(task.seed + place.rank)
     try:
         if folders.is_resumed and folders.path is not None:
             resume_run(Path(folders.path), state, trajectory, written)
@@ -221,9 +222,8 @@ def _train(task: Task, data: Dataset, place: Placement, shown: Sequence[Reporter
 @contextmanager
 def _seeded(task: Task, place: Placement) -> Iterator[None]:
     """Draw from generators that start at the task's seed, and put the caller's back afterwards."""
-    devices = [place.device] if place.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(task.seed + place.rank)
+    with generators_kept(place.device):
+        seed_generators(task.seed + place.rank)
         yield
 
 
@@ -294,11 +294,10 @@ def _note_last_loss(state: State) -> None:
 
     It is the loss that the next step would have found, had there been one, and leaves no trace.
     """
-    devices = [state.place.device] if state.place.device.type == "cuda" else []
     buffers = {name: buffer.clone() for name, buffer in state.model.named_buffers()}
     alone = replace(state, runner=state.model)
     batch = next(state.batches.epoch(state.progress.epoch, 0, state.place))
-    with torch.random.fork_rng(devices=devices), torch.enable_grad():
+    with generators_kept(state.place.device), torch.enable_grad():
         number = recorded_loss(state, loss(alone, forward(alone, batch), batch).detach())
     for name, buffer in state.model.named_buffers():
         buffer.data.copy_(buffers[name])
