@@ -46,6 +46,13 @@ def test_a_logarithmic_axis_has_its_ends_and_one_ratio(text: str, count: int | N
         ("log:1", "The values of the axis 'lr' cannot be read.\n  found:    log:1\n  expected: {forms}"),
         ("", "The values of the axis 'lr' cannot be read.\n  expected: {forms}"),
         ("1,,2", "The values of the axis 'lr' cannot be read.\n  found:    1,,2\n  expected: {forms}"),
+        *(
+            (
+                text,
+                f"The ends of the axis 'lr' are not finite.\n  found:    {text}\n  expected: two finite numbers",
+            )
+            for text in ("log:inf:1", "log:nan:1", "lin:0:inf", "lin:-inf:1:3")
+        ),
         (
             "log:0:1:3",
             "The axis 'lr' is logarithmic and cannot hold 0 or less.\n  found:    log:0:1:3\n"

@@ -204,6 +204,13 @@ def raised(call: Callable[[], object]) -> str:
     return str(caught.value)
 
 
+@pytest.mark.parametrize("target", ["nan", "inf", "-inf", "x", ""])
+def test_a_target_is_a_finite_number(small: Task, target: str) -> None:
+    assert raised(lambda: run_points(small, [{"lr": 0.1}], want=Want(measure=f"steps_to:{target}"))) == (
+        f"The target of a measure is no finite number.\n  found:    steps_to:{target}\n  expected: steps_to:0.01"
+    )
+
+
 def test_another_sweep_is_refused(small: Task, tmp_path: Path) -> None:
     points = [{"lr": 0.1}, {"lr": 0.2}]
     run_points(small, points, steps=2, folder=tmp_path)

@@ -72,6 +72,8 @@ def _spaced(key: str, text: str, rest: str, *, is_log: bool, count: int | None) 
     numbers = [parse_value(part) for part in rest.split(":")]
     if len(numbers) not in (2, 3) or not all(_is_number(number) for number in numbers):
         raise _unreadable(key, text)
+    if not all(math.isfinite(number) for number in numbers[:2]):
+        raise TaskError(what=f"The ends of the axis '{key}' are not finite.", found=text, expected="two finite numbers")
     low, high = numbers[0], numbers[1]
     number = numbers[2] if len(numbers) == 3 else count or _USUAL_COUNT
     if not isinstance(number, int) or number < 1 or (number == 1 and low != high):
@@ -94,7 +96,7 @@ def _spaced(key: str, text: str, rest: str, *, is_log: bool, count: int | None) 
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _unreadable(key: str, text: str) -> TaskError:

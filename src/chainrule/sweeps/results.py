@@ -1,5 +1,6 @@
 """What an engine hands back, and how a measure is read from losses."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, runtime_checkable
@@ -70,16 +71,17 @@ def measure_named(name: str) -> Measure:
 
     Raises:
         UnknownNameError: there is none of that name.
-        TaskError: a target that is no number.
+        TaskError: a target that is no finite number.
     """
     kind, colon, text = name.partition(":")
     if kind == "steps_to" and colon:
         try:
-            return steps_to(float(text))
+            target = float(text)
         except ValueError:
-            raise TaskError(
-                what="The target of a measure is no number.", found=name, expected="steps_to:0.01"
-            ) from None
+            target = math.nan
+        if not math.isfinite(target):
+            raise TaskError(what="The target of a measure is no finite number.", found=name, expected="steps_to:0.01")
+        return steps_to(target)
     known = {"convergence": convergence, "lowest_loss": lowest_loss, "final_loss": final_loss}
     if name not in known:
         raise UnknownNameError.unknown_name("measure", name, [*known, "steps_to:TARGET"])
