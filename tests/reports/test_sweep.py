@@ -158,6 +158,9 @@ def test_batches_that_differ_are_averaged_over_an_epoch() -> None:
     assert chart.series[0].x[:2] == (3.5, 11.5)
     assert chart.series[0].y[0] == pytest.approx(found.curves[0, :8].mean())
     assert not any(text.startswith("The smallest lr at which") for text in texts(sweep_document(found).blocks))
+    file = io.StringIO()
+    print_document(sweep_document(found), Console(file=file, width=80))
+    assert "Columns " not in file.getvalue()
 
 
 def test_the_terminal_says_it_within_its_width(uneven: Sweep) -> None:

@@ -142,8 +142,9 @@ def _rising(sweep: Sweep) -> str:
 def _tables(sweep: Sweep) -> list[Block]:
     """Return the phase and the evidence of each run, and behind a fold the reasons."""
     starts = {verdict.evidence.start for verdict in sweep.verdicts if verdict is not None}
-    headers = [("loss at start", ".4g")] if len(starts) > 1 else []
-    headers += [("at end", ".4g"), ("of start", ".3g"), ("rose on", ".3g"), ("moves", ".2g"), ("gradient", ".2g")]
+    have_own_start = len(starts) > 1  # both losses stand there then, and with their ratio 80 columns are too few
+    headers = [("at start", ".4g"), ("at end", ".4g")] if have_own_start else [("at end", ".4g"), ("of start", ".3g")]
+    headers += [("rose on", ".3g"), ("moves", ".2g"), ("gradient", ".2g")]
     values = [Column(axis.key, ".4g") for axis in sweep.points.axes]
     columns = [*values, Column("phase"), *(Column(header, form) for header, form in headers)]
     rows: list[tuple[Cell, ...]] = []
@@ -155,13 +156,14 @@ def _tables(sweep: Sweep) -> list[Block]:
         seen = verdict.evidence
         end = seen.end if seen.lost_at is None else None
         share = end / seen.start if end is not None and seen.start else None
-        numbers = (seen.start, end, share, seen.rises, seen.movement, seen.gradient_ratio())
-        rows.append((*point.values(), verdict.phase, *numbers[-len(headers) :]))
+        losses = (seen.start, end) if have_own_start else (end, share)
+        rows.append((*point.values(), verdict.phase, *losses, seen.rises, seen.movement, seen.gradient_ratio()))
         reasons.append((*point.values(), verdict.phase, verdict.reason))
     start = f"The loss at the start is {next(iter(starts)):.4g}. " if len(starts) == 1 else ""
     caption = (
-        f"{start}at end: the mean loss over the last tenth of the updates; of start: over that at the start; rose on: "
-        "the share of updates after which the loss was higher; moves: highest minus lowest loss of the last tenth, "
+        f"{start}at end: the mean loss over the last tenth of the updates; "
+        f"{'' if have_own_start else 'of start: over that at the start; '}rose on: the share of updates "
+        "after which the loss was higher; moves: highest minus lowest loss of the last tenth, "
         "over their mean; gradient: the norm of the last over that of the first."
     )
     why = Table((*values, Column("phase"), Column("why")), tuple(reasons))
