@@ -211,6 +211,16 @@ def test_a_target_is_a_finite_number(small: Task, target: str) -> None:
     )
 
 
+@pytest.mark.parametrize("optimizer", ["SGD", "Adam"])
+def test_a_rate_beyond_the_precision_diverges_after_one_update(optimizer: str) -> None:
+    task = load_task("xor", {"run.precision": "float32", "optimizer": {"name": optimizer, "lr": 1e39}})
+    for engine in ("loop", "vmap"):
+        outcome = run_points(task, [{"lr": 1e39}, {"lr": 0.1}], steps=4, engine=engine)  # type: ignore[arg-type]
+        assert (engine, outcome.steps_run.tolist()) == (engine, [1, 4])
+    run = train(task)
+    assert (run.progress.step, run.progress.stopped) == (1, "the loss is no longer finite")
+
+
 def test_another_sweep_is_refused(small: Task, tmp_path: Path) -> None:
     points = [{"lr": 0.1}, {"lr": 0.2}]
     run_points(small, points, steps=2, folder=tmp_path)

@@ -11,6 +11,8 @@
 import math
 from typing import Protocol, runtime_checkable
 
+import torch
+
 from chainrule.data import Dataset
 from chainrule.shapes import Tensor
 from chainrule.tasks import Task
@@ -85,9 +87,25 @@ def update(state: State, batch: Batch, value: Tensor) -> None:
     if state.needs_closure:
         state.optimizer.step(look_again)
     else:
-        state.optimizer.step()
+        _move(state)
     if state.schedule is not None and state.schedule.per == "batch":
         move_rate(state.schedule.scheduler, lambda: global_loss(state, value))
+
+
+def _move(state: State) -> None:
+    """Let the optimizer move the weights; where the factor of an update is beyond the precision they become NaN.
+
+    torch refuses such a factor by an error. As a number of that precision it is infinite, and so is the update.
+    """
+    try:
+        state.optimizer.step()
+    except RuntimeError as error:
+        if "without overflow" not in str(error):
+            raise
+        with torch.no_grad():
+            for group in state.optimizer.param_groups:
+                for parameter in group["params"]:
+                    parameter.fill_(math.nan)
 
 
 def repeat(state: State, observer: Observer) -> None:
