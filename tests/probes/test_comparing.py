@@ -107,6 +107,23 @@ def test_where_nothing_trains_it_says_so(training):
     assert found.findings[0].claim.startswith("Nothing trains: with no activation, and at no rate")
 
 
+@pytest.mark.parametrize(("training", "judged"), [(math.nan, 3.0), (3.0, math.inf)])
+def test_a_loss_that_is_not_finite_before_the_first_update_is_said_before_any_run(training, judged):
+    class Nowhere(Made):
+        def start(self, candidate, seed):
+            return Start(judged, training, ())
+
+    runs = Nowhere({"ReLU": 1.0, "Tanh": 0.9})
+    found = compare(runs, plan("ReLU", "Tanh"), has_norm=False)
+    assert (runs.calls, found.runs, found.compared, found.ranking) == (0, 0, [], None)
+    assert [each.code for each in found.findings] == ["loss-not-finite"]
+    assert found.findings[0].claim == (
+        "The loss is not finite before the first update, with no activation, so none can be called better."
+    )
+    assert list(found.findings[0].evidence) == ["loss, ReLU", "loss, Tanh"]
+    assert set(found.findings[0].evidence.values()) <= {"nan", "inf"}
+
+
 @pytest.mark.parametrize(("chi", "fate"), [(0.1, "die out"), (20.0, "blow up")])
 def test_gains_outside_of_the_bounds_are_said(chi, fate):
     found = compare(Made({"ReLU": 1.0, "Tanh": 0.9}, layers=4, chi=chi), plan("ReLU", "Tanh"), has_norm=False)

@@ -121,6 +121,10 @@ def compare(runs: Runs, plan: Plan, has_norm: bool, progress: Progress | None = 
     found = Comparison()
     counted = _Counted(runs, plan, progress)
     with _stopping(found):
+        if reason := _begins_nowhere(runs, plan):
+            found.findings.append(reason)
+            found.seconds = time.perf_counter() - begun
+            return found
         for number, candidate in enumerate(plan.candidates):
             found.compared.append(_one(runs, counted, plan, candidate))
             counted.finish(number + 1)
@@ -128,6 +132,25 @@ def compare(runs: Runs, plan: Plan, has_norm: bool, progress: Progress | None = 
     _conclude(found, plan, runs.judges_validation, has_norm)
     found.seconds = time.perf_counter() - begun
     return found
+
+
+def _begins_nowhere(runs: Runs, plan: Plan) -> Finding | None:
+    """Say that with no candidate the loss is finite before the first update; the first that is ends the search."""
+    losses: dict[str, float | int | str] = {}
+    for candidate in plan.candidates:
+        start = runs.start(candidate, plan.seeds[0])
+        if math.isfinite(start.training) and math.isfinite(start.judged):
+            return None
+        lost = start.judged if math.isfinite(start.training) else start.training
+        losses[f"loss, {candidate.label}"] = str(lost)
+    return Finding(
+        code="loss-not-finite",
+        severity="error",
+        claim="The loss is not finite before the first update, with no activation, so none can be called better.",
+        where="the models at their initial weights",
+        evidence=losses,
+        remedy="Look for NaN or infinity in the data, a logarithm of 0 or a division by 0.",
+    )
 
 
 @contextmanager
