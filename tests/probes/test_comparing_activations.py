@@ -251,6 +251,29 @@ def test_a_live_model_is_compared_and_training_goes_on_as_if_nothing_had_been(in
     )
 
 
+def test_an_interruption_inside_of_the_loss_comes_back_as_one():
+    calls = 0
+
+    def loss_fn(prediction, targets):
+        nonlocal calls
+        calls += 1
+        if calls > 60:
+            raise KeyboardInterrupt
+        return nn.functional.mse_loss(prediction, targets)
+
+    model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
+    weights, generator = [each.detach().clone() for each in model.parameters()], torch.get_rng_state()
+    found = chainrule.compare_activations(
+        model, loss_fn, [pairs(16), pairs(16, 1)], candidates=["ReLU", "Tanh"], steps=5, **FEW
+    )
+    assert calls == 61  # nothing more is run
+    assert found.was_interrupted
+    assert repr(found).endswith(f"no recommendation, 0 candidates, {found.runs} runs, interrupted)")
+    assert [each.code for each in found.findings] == ["interrupted"]
+    assert torch.equal(generator, torch.get_rng_state())
+    assert all(torch.equal(one, other) for one, other in zip(weights, model.parameters(), strict=True))
+
+
 def test_a_factory_and_an_optimizers_class_do_as_well():
     def build():
         return nn.Sequential(nn.Linear(3, 6), nn.Tanh(), nn.Linear(6, 1))

@@ -131,7 +131,8 @@ class ActivationChoice(Shown):
 
     def __repr__(self) -> str:
         chosen = self.recommended or "no recommendation"
-        return f"ActivationChoice({self.name!r}, {chosen}, {len(self.candidates)} candidates, {self.runs} runs)"
+        end = ", interrupted" if self.was_interrupted else ""
+        return f"ActivationChoice({self.name!r}, {chosen}, {len(self.candidates)} candidates, {self.runs} runs{end})"
 
 
 def _plain(value: Any) -> Any:

@@ -49,7 +49,8 @@ def compare_activations(
     """Find out which activation is best for a task or a model, with the runs that show it.
 
     For every candidate the learning rate is tuned, and then it is run with the same seeds and batches as the others;
-    losses are compared seed by seed. Everything that is given stays as it is, bit for bit.
+    losses are compared seed by seed. Everything that is given stays as it is, bit for bit. Ctrl-C is not raised again,
+    as in `sweep`: what is finished comes back, and `was_interrupted` is true.
 
     Args:
         subject: a task, or what `load_task` reads; a module, of which every run gets a copy that draws new weights; or
