@@ -72,3 +72,23 @@ error: chainrule activations --compare writes no .pdf file.
 def test_what_cannot_be_compared_is_said(command: Command, line: str) -> None:
     shown = command(*line.split())
     assert (shown.code, shown.out, shown.err) == (2, "", BAD[line])
+
+
+@pytest.mark.parametrize("name", ["out.png", "out.csv", "out.html"])
+def test_an_interruption_before_anything_is_finished(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def interrupted(*arguments: object, **named: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("chainrule.probes.activation_runs.run_points", interrupted)
+    shown = command("activations", "--compare", "xor", "--candidates", "ReLU,Tanh", *FAST[:4], "-q", "-o", name)
+    text = " ".join(shown.out.split())
+    nothing = "There is no ranking: no activation was finished before the interruption."
+    assert shown.code == 130
+    assert nothing in text
+    assert text.index(nothing) < text.index("The output layer and the loss")
+    assert (tmp_path / name).exists() is name.endswith(".html")
+    line = f"Not written: {name}, there is no picture and no table: nothing was finished."
+    assert (line in text) is not name.endswith(".html")
+    assert text.endswith("Interrupted. With what is done: give -o FOLDER next time, and the same command goes on.")

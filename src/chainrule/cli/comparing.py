@@ -17,7 +17,7 @@ from chainrule.cli.json_output import json_text, print_json
 from chainrule.cli.outputs import folder_of
 from chainrule.cli.sources import refuse_trace
 from chainrule.cli.sweeping import LiveProgress
-from chainrule.errors import OutputError, TaskError
+from chainrule.errors import TaskError
 from chainrule.files import replacing, write_atomically
 from chainrule.probes.candidates import Candidate, candidate_of
 from chainrule.probes.choice import ActivationChoice
@@ -74,13 +74,17 @@ def run_comparing(source: str, changes: Mapping[str, str], request: Comparing) -
             )
         finally:
             progress.close()
-    files = _write(found, request.output if folder is None else None, folder)
+    file = request.output if folder is None else None
+    files = _write(found, file, folder)
     if folder is not None:
         write_atomically(folder / "task.toml", task_toml(task).encode())
     if not (request.quiet and request.json):
         print_document(activation_choice_document(found), screen)
     for name in files:
         screen.print(Text(f"Written: {name}"), soft_wrap=True)
+    if file is not None and not files:
+        why = "there is no picture and no table: nothing was finished."
+        screen.print(Text(f"Not written: {file}, {why}"), soft_wrap=True)
     if request.json:
         print_json({**found.to_dict(), "files": files})
     if found.was_interrupted:
@@ -138,17 +142,15 @@ def _write(found: ActivationChoice, file: Path | None, folder: Path | None) -> l
         write_atomically(folder / "choice.json", json_text(found.to_dict()).encode())
         _write_table(found, folder / "runs.csv")
         return [str(path) for path in (*paths, folder / "choice.json", folder / "runs.csv")]
-    if file is None:
+    suffix = "" if file is None else file.suffix.lower()
+    if file is None or (suffix != ".html" and not found.candidates):
         return []
-    suffix = file.suffix.lower()
     if suffix == ".html":
         write_atomically(file, page_html(document).encode())
     elif suffix == ".csv":
         _write_table(found, file)
     else:
-        chart = next(iter(pictures_in(document.blocks)), None)
-        if chart is None:
-            raise OutputError(what="There is no picture to write: nothing was finished.", found=str(file))
+        chart = next(iter(pictures_in(document.blocks)))
         write_atomically(file, picture_svg(chart).encode() if suffix == ".svg" else picture_png(chart))
     return [str(file)]
 

@@ -17,7 +17,7 @@ _CEILING = 3.0  # times the largest loss before training: where the picture ends
 
 def activation_choice_document(choice: ActivationChoice) -> Document:
     """Return what a comparison of activations found."""
-    blocks: list[Block] = [Prose(_tried(choice))]
+    blocks: list[Block] = [*_left_off(choice), Prose(_tried(choice))]
     blocks += _answer(choice)
     blocks += [_finding(each) for each in choice.findings]
     blocks += [Prose(note) for note in choice.notes]
@@ -27,6 +27,13 @@ def activation_choice_document(choice: ActivationChoice) -> Document:
     if choice.advice is not None:
         blocks += _advice(choice.advice)
     return Document(f"Activations for {choice.name}", tuple(blocks))
+
+
+def _left_off(choice: ActivationChoice) -> Iterator[Block]:
+    """Say that an interruption left nothing to rank."""
+    if choice.was_interrupted and choice.ranking is None and len(choice.candidates) < 2:
+        finished = f"only {choice.candidates[0].label}" if choice.candidates else "no activation"
+        yield Callout("warning", f"There is no ranking: {finished} was finished before the interruption.")
 
 
 def _tried(choice: ActivationChoice) -> str:
@@ -80,7 +87,7 @@ def _picture(choice: ActivationChoice) -> Chart:
         for each in choice.candidates
     )
     scores = [score for each in series for score in each.y if math.isfinite(score)]
-    is_log = bool(scores) and min(scores) > 0 and max(scores) / min(scores) >= 20
+    is_log = bool(scores) and min(scores) > 0  # what matters are the minima, and how they stand to one another
     return Chart(
         "activation-rates",
         "Where each activation ends, at its rates",
