@@ -2,10 +2,12 @@ import math
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
-from chainrule.errors import TaskError
+from chainrule.errors import TaskError, UnknownNameError
 from chainrule.probes.activation_runs import Ends, Start
-from chainrule.probes.candidates import USUAL, candidate_of
+from chainrule.probes.candidates import USUAL, candidate_from, candidate_of
 from chainrule.probes.comparing import compare, plan_of
 from chainrule.probes.gains import LayerGain
 from chainrule.probes.tuning import decades_round
@@ -183,6 +185,50 @@ def test_what_cannot_be_compared_is_refused(names, seeds, message):
     with pytest.raises(TaskError) as caught:
         plan(*names, seeds=seeds)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("given", "label"),
+    [
+        ("gelu", "GELU"),
+        (candidate_of("ELU", {"alpha": 0.5}), "ELU(alpha=0.5)"),
+        (nn.Tanh, "Tanh"),
+        (nn.ReLU(inplace=True), "ReLU"),
+        (nn.LeakyReLU(0.2), "LeakyReLU(negative_slope=0.2)"),
+        (nn.GELU(approximate="tanh"), "GELU(approximate='tanh')"),
+        (nn.RReLU(0.1, 0.2), "RReLU(lower=0.1, upper=0.2)"),
+        (nn.PReLU(init=0.5), "PReLU(init=0.5)"),
+        (nn.Hardtanh(-2.0, 2.0), "Hardtanh(min_val=−2, max_val=2)"),
+    ],
+)
+def test_names_modules_and_classes_are_candidates(given, label):
+    assert candidate_from(given).label == label
+
+
+class Squared(nn.Module):
+    def forward(self, x):
+        return x.relu() ** 2
+
+
+@pytest.mark.parametrize(
+    ("given", "found"), [(Squared(), "Squared"), (Squared, "Squared"), (torch.tanh, "tanh"), (3, "int")]
+)
+def test_what_is_no_activation_of_torch_is_refused(given, found):
+    with pytest.raises(TaskError) as caught:
+        candidate_from(given)
+    assert str(caught.value) == (
+        "A candidate is no activation of torch.nn.\n"
+        "  where:    candidates\n"
+        f"  found:    {found}\n"
+        '  expected: a name such as "GELU", nn.GELU, nn.LeakyReLU(0.2), or what candidate_of returns\n'
+        "Initial weights need the gain of the activation, which follows from a known formula."
+    )
+
+
+@pytest.mark.parametrize("given", [nn.Linear(2, 2), nn.Conv1d, nn.PReLU(8)])
+def test_modules_with_arguments_or_names_that_the_catalogue_lacks_are_refused(given):
+    with pytest.raises(UnknownNameError, match=r"There is no activation|The formula of PReLU has no"):
+        candidate_from(given)
 
 
 def test_candidates_carry_the_gain_of_the_catalogue():

@@ -1,9 +1,12 @@
 """The activations that are compared, each with the gain that fits it."""
 
+import inspect
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
+
+from torch import nn
 
 from chainrule.activations import ActivationFacts, Argument, describe
 from chainrule.errors import TaskError
@@ -43,6 +46,10 @@ class Candidate:
         return {"name": "xavier_normal_", "gain": round(self.gain, 6)}
 
 
+CandidateLike: TypeAlias = str | Candidate | nn.Module | type[nn.Module]
+"""What is taken for a candidate; see `candidate_from`."""
+
+
 def candidate_of(name: str, arguments: Mapping[str, Argument] | None = None, label: str = "") -> Candidate:
     """Return an activation as a candidate.
 
@@ -74,6 +81,41 @@ def candidate_of(name: str, arguments: Mapping[str, Argument] | None = None, lab
         gain=facts.gain_forward,
         is_sigmoid=is_like_sigmoid(facts),
     )
+
+
+def candidate_from(given: object) -> Candidate:
+    """Return as a candidate what is given for one: a name, a candidate, or a module or class of torch.nn.
+
+    Args:
+        given: "LeakyReLU", nn.LeakyReLU or nn.LeakyReLU(0.2); what `candidate_of` returns stays as it is.
+
+    Raises:
+        ChainruleError: it is none of these, or cannot be compared.
+    """
+    if isinstance(given, Candidate):
+        return given
+    if isinstance(given, str):
+        return candidate_of(given)
+    kind = given if isinstance(given, type) else type(given)
+    if not (issubclass(kind, nn.Module) and getattr(nn, kind.__name__, None) is kind):
+        raise TaskError(
+            what="A candidate is no activation of torch.nn.",
+            where="candidates",
+            found=getattr(given, "__name__", None) or kind.__name__,
+            expected='a name such as "GELU", nn.GELU, nn.LeakyReLU(0.2), or what candidate_of returns',
+            cause="Initial weights need the gain of the activation, which follows from a known formula.",
+        )
+    return candidate_of(kind.__name__, {} if given is kind else _arguments_of(given))
+
+
+def _arguments_of(module: object) -> dict[str, Any]:
+    """Return the arguments that a module was made with, where they are not PyTorch's defaults."""
+    found = {}
+    for name, parameter in inspect.signature(type(module).__init__).parameters.items():
+        value = getattr(module, name, None)
+        if name != "inplace" and isinstance(value, int | float | str) and value != parameter.default:
+            found[name] = value
+    return found
 
 
 def is_like_sigmoid(facts: ActivationFacts) -> bool:

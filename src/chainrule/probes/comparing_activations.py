@@ -11,7 +11,7 @@ from chainrule.components import build_optimizer
 from chainrule.data import load_data
 from chainrule.errors import TaskError
 from chainrule.probes.activation_runs import TaskRuns, refuse_task, task_has_own_init
-from chainrule.probes.candidates import Candidate, candidate_of
+from chainrule.probes.candidates import Candidate, CandidateLike, candidate_of
 from chainrule.probes.choice import ActivationChoice
 from chainrule.probes.comparing import SEEDS, TUNING_SEEDS, Comparison, Plan, compare, plan_of
 from chainrule.probes.comparing_models import BUDGET, ModelQuestion, candidates_of, compare_model
@@ -36,7 +36,7 @@ def compare_activations(
     *,
     step: Step | None = None,
     validation: Iterable[Any] | None = None,
-    candidates: Sequence[str | Candidate] = (),
+    candidates: Sequence[CandidateLike] = (),
     replace: Sequence[str] = (),
     init: Literal["own", "kept"] = "own",
     steps: int | None = None,
@@ -61,8 +61,8 @@ def compare_activations(
             Adam when not given.
         step: from the model and a batch to the loss, in the place of `loss_fn`.
         validation: batches that are not trained on, to judge by; training batches judge where there are none.
-        candidates: names such as "GELU", or what `candidate_of` returns, the preferred first; ReLU, LeakyReLU, ELU,
-            GELU, SiLU, Tanh, Sigmoid and what the subject has now when not given.
+        candidates: names such as "GELU", nn.GELU, nn.LeakyReLU(0.2), or what `candidate_of` returns, the preferred
+            first; ReLU, LeakyReLU, ELU, GELU, SiLU, Tanh, Sigmoid and what the subject has now when not given.
         replace: paths of the activations that are replaced, when not all that are found are meant.
         init: "own" scales the weights before each activation to the candidate's gain; "kept" leaves them.
         steps: updates of each run; a task's own, or of a model ten epochs, or what `budget` allows.
@@ -109,7 +109,7 @@ def compare_activations(
 
 def compare_task(
     task: Task,
-    candidates: Sequence[str | Candidate] = (),
+    candidates: Sequence[CandidateLike] = (),
     *,
     steps: int | None = None,
     seeds: int = SEEDS,

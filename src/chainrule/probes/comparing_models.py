@@ -11,7 +11,7 @@ from torch import nn
 from chainrule.errors import TaskError
 from chainrule.probes.activation_swaps import Swaps, draw_anew, find_swaps, fresh_copy, unreset_parameters
 from chainrule.probes.batch_stream import BatchStream, seed_everything
-from chainrule.probes.candidates import USUAL, Candidate, candidate_of
+from chainrule.probes.candidates import USUAL, Candidate, CandidateLike, candidate_from, candidate_of
 from chainrule.probes.choice import ActivationChoice
 from chainrule.probes.comparing import Plan, compare, plan_of
 from chainrule.probes.first_look import refuse_strangers
@@ -74,7 +74,7 @@ class ModelQuestion:
 
 def compare_model(
     asked: ModelQuestion,
-    candidates: Sequence[str | Candidate],
+    candidates: Sequence[CandidateLike],
     steps: int | None,
     seeds: tuple[int, int],
     budget: int,
@@ -134,14 +134,14 @@ def compare_model(
     )
 
 
-def candidates_of(given: Sequence[str | Candidate], present: Sequence[Candidate] = ()) -> list[Candidate]:
-    """Return candidates by name; the usual ones, and what the model has now, when none are given.
+def candidates_of(given: Sequence[CandidateLike], present: Sequence[Candidate] = ()) -> list[Candidate]:
+    """Return what is given as candidates; the usual ones, and what the model has now, when none are given.
 
     Raises:
-        ChainruleError: a name is none of an activation that can be compared.
+        ChainruleError: one of them is no activation that can be compared; see `candidate_from`.
     """
     if given:
-        return [each if isinstance(each, Candidate) else candidate_of(each) for each in given]
+        return [candidate_from(each) for each in given]
     usual = [candidate_of(name) for name in USUAL]
     known = {each.label for each in usual}
     return [*usual, *(each for each in present if each.label not in known)]
