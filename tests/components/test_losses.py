@@ -123,6 +123,21 @@ REFUSALS = [
         {"name": "CrossEntropyLoss", "classes": 3, "outputs": 1},
         said("model.layers", "1 output", "3: the data have 3 classes"),
     ),
+    *(
+        (
+            {"name": name, "classes": 8, "outputs": 1},
+            said(
+                "model.layers",
+                "1 output",
+                '8: the data have 8 classes; or data.kind = "regression", if the targets are numbers and no classes',
+            ),
+        )
+        for name in ("PoissonNLLLoss", "MSELoss")
+    ),
+    (
+        {"name": "MSELoss", "classes": 8, "outputs": 2},
+        said("model.layers", "2 outputs", "8: the data have 8 classes"),
+    ),
     (
         {"name": "BCELoss", "classes": 2, "outputs": 3},
         said("model.layers", "3 outputs", "1 or 2: the data have 2 classes"),

@@ -116,9 +116,10 @@ def build_objective(component: Component | None, classes: int, target_columns: i
     allowed = _allowed_outputs(component.name, rule, classes, target_columns)
     if outputs is not None and outputs not in allowed:
         sizes = " or ".join(str(size) for size in allowed)
-        raise _misfit(
-            "model.layers", _count(outputs, "output"), f"{sizes}: {_why(component.name, classes, target_columns)}"
-        )
+        why = _why(component.name, classes, target_columns)
+        if classes > 2 and outputs == 1 and rule.form == "numbers" and math.isinf(rule.high):
+            why += '; or data.kind = "regression", if the targets are numbers and no classes'
+        raise _misfit("model.layers", _count(outputs, "output"), f"{sizes}: {why}")
     chosen = outputs if outputs is not None else _outputs_by_weight(module, allowed)
     columns = chosen // 2 if component.name == "GaussianNLLLoss" else chosen
     _check_weights(module, rule, columns)
