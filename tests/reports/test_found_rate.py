@@ -1,13 +1,16 @@
+import io
 import math
 from dataclasses import replace
 
 import pytest
 from found_rates import found, nothing_found
+from rich.console import Console
 
 from chainrule.documents import Callout, Chart, Prose, Table
 from chainrule.probes.found_rate import RangePoint
 from chainrule.render.charts import picture_svg
 from chainrule.render.page import page_html
+from chainrule.render.terminal import print_document
 from chainrule.reports.found_rate import found_rate_document, rate_chart, tried
 
 
@@ -113,3 +116,23 @@ def test_it_is_shown_in_notebooks_and_json_has_no_number_that_is_not_finite():
     assert found().to_dict()["spent"] == 52
     assert repr(found()) == "FoundRate('iris', 0.4, good 0.2 to 0.8)"
     assert repr(nothing_found()) == "FoundRate('iris', no suggestion: no-training)"
+
+
+def test_ends_of_runs_are_compared_only_where_they_are_of_one_length():
+    alike = found(curves=())
+    assert rate_chart(alike).caption == "Short runs: where each ended, after 2 updates; lower is better."
+    longer = replace(alike.twins[0], losses=(2.0, 1.0, 0.5))
+    mixed = replace(alike, twins=(*alike.twins[1:], longer))
+    assert rate_chart(mixed).caption == (
+        "Short runs: where each ended, after 2 to 3 updates; compare runs of equal length only."
+    )
+
+
+def test_upright_lines_are_not_summarised_under_the_plot():
+    one = found(curves=found().curves[:1], twins=())
+    screen = Console(file=io.StringIO(), width=100)
+    print_document(found_rate_document(one), screen)
+    shown = screen.file.getvalue()
+    assert "range test: first" in shown
+    assert "suggestion 0.4: first" not in shown
+    assert "good to 0.8: first" not in shown

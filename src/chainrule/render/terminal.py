@@ -371,11 +371,16 @@ def _chart(chart: Chart, paper: _Paper) -> Iterator[RenderableType]:
     curves = curves_of(chart)
     if len(curves) <= _CURVES_SUMMARISED_AT_MOST:
         for curve in curves:
-            if not curve.is_empty:
+            if not curve.is_empty and not _is_marker(curve):
                 yield paper.line(_summary(curve), "dim")
     for remark in remarks_on(curves):
         yield paper.line(remark)
     yield from _caption(chart.caption, paper)
+
+
+def _is_marker(curve: Curve) -> bool:
+    """Whether it is an upright line at one place: its name says where, and its heights say nothing."""
+    return curve.series.style == "dashed" and len(curve.x) == 2 and curve.x[0] == curve.x[1]
 
 
 def _summary(curve: Curve) -> str:

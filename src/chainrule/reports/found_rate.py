@@ -163,7 +163,7 @@ def rate_chart(found: FoundRate) -> Chart | None:
     is_log = low > 0 and high / low >= 20
     captions = ["Range test: one run whose rate rises at every update."] if found.curves else []
     if found.twins:
-        captions.append("Short runs: where each ended, lower is better.")
+        captions.append(_ends_caption(found.twins))
     return Chart(
         "find-lr",
         "Loss against learning rate",
@@ -173,6 +173,16 @@ def rate_chart(found: FoundRate) -> Chart | None:
         "log",
         "log" if is_log else "linear",
         " ".join(captions),
+    )
+
+
+def _ends_caption(twins: tuple[TwinRun, ...]) -> str:
+    """Say where the points of short runs stand, and that runs of different lengths are not compared by height."""
+    lengths = sorted({len(run.losses) for run in twins})
+    if len(lengths) == 1:
+        return f"Short runs: where each ended, after {count_of(lengths[0], 'update')}; lower is better."
+    return (
+        f"Short runs: where each ended, after {lengths[0]} to {lengths[-1]} updates; compare runs of equal length only."
     )
 
 
@@ -220,4 +230,4 @@ def _twin_table(twins: tuple[TwinRun, ...]) -> Table:
     for run in sorted(twins, key=lambda one: (one.rate, one.seed)):
         first, last = (run.losses[0], run.losses[-1]) if run.losses else (None, None)
         rows.append((run.rate, run.seed, len(run.losses), first, last, run.score, "yes" if run.is_stable else "no"))
-    return Table(columns, tuple(rows), "Lower scores are better.")
+    return Table(columns, tuple(rows), "Among runs of as many updates, lower scores are better.")
