@@ -1,4 +1,6 @@
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -293,3 +295,119 @@ def test_an_update_is_that_of_the_training_with_clipped_gradients():
     steps = [(new.detach() - old).square().sum() for new, old in zip(model.parameters(), before, strict=True)]
     moved = math.sqrt(float(torch.stack(steps).sum()))
     assert moved == pytest.approx(0.25, rel=1e-4)
+
+
+def refusal(**how):
+    with pytest.raises(TaskError) as caught:
+        asked(**how)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("seeds", [True, 0, -1])
+def test_seeds_that_are_no_count_are_refused(seeds):
+    assert refusal(seeds=seeds) == (
+        f"The number of seeds is not a positive whole number.\n  found:    seeds = {seeds}\n  expected: 1 or more"
+    )
+
+
+def test_numbers_of_another_type_are_refused_without_the_checks_of_the_tests():
+    """Tests check types at every call, so that what a user sees shows in a process of its own only."""
+    script = """
+import torch, chainrule
+for how in ({"seeds": 1.5}, {"share": True}):
+    model = torch.nn.Linear(1, 1)
+    batches = [(torch.ones(2, 1), torch.ones(2, 1))] * 2
+    try:
+        chainrule.find_lr(model, torch.nn.MSELoss(), batches, torch.optim.SGD(model.parameters(), lr=0.1), **how)
+    except chainrule.ChainruleError as error:
+        print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == (
+        "The number of seeds is not a positive whole number.\n"
+        "  found:    seeds = 1.5\n"
+        "  expected: 1 or more\n"
+        "A probe needs to know what it may cost.\n"
+        "  found:    updates = 20, share = True\n"
+        "  expected: at least one update, and a share above 0 and at most 1\n"
+    )
+
+
+@pytest.mark.parametrize("length", [{"epochs": 5, "updates": None}, {"updates": None}, {"updates": 100}])
+def test_no_batches_are_said_to_be_none(length):
+    with pytest.raises(DataError) as caught:
+        asked(loader=[], **length)
+    assert str(caught.value) == (
+        "There is no batch to probe with.\n  found:    an iterable that yields nothing\n  expected: at least one batch"
+    )
+
+
+def test_lbfgs_is_refused_with_the_reason():
+    model = network()
+    assert refusal(model=model, optimizer=torch.optim.LBFGS(model.parameters())) == (
+        "A learning rate of LBFGS is not looked for.\n"
+        "  found:    LBFGS\n"
+        "  expected: an optimizer that evaluates one gradient in an update, such as SGD or Adam\n"
+        "LBFGS scales its own steps and evaluates several gradients in an update, so neither what a short run shows of "
+        "a long one nor its cost holds for it.\n"
+        "Leave its rate at 1, with line_search_fn='strong_wolfe'."
+    )
+
+
+def test_maximising_is_refused():
+    model = network()
+    assert refusal(model=model, optimizer=torch.optim.SGD(model.parameters(), lr=0.1, maximize=True)) == (
+        "An optimizer that maximises is not supported.\n"
+        "  found:    SGD with maximize=True\n"
+        "  expected: maximize=False\n"
+        "Give the negative of the objective as the loss."
+    )
+
+
+def groups_of(model, *rates):
+    return torch.optim.SGD(
+        [{"params": model[place].parameters(), "lr": rate} for place, rate in zip((0, 2), rates, strict=True)]
+    )
+
+
+def test_rates_that_are_all_zero_are_refused():
+    model = network()
+    assert refusal(model=model, optimizer=groups_of(model, 0.0, 0.0)) == (
+        "Every learning rate of the optimizer is 0, so it is not known how the rates of its groups stand to one "
+        "another.\n"
+        "  found:    lr = 0, lr = 0\n"
+        "  expected: at least one group with a rate above 0; any number serves, for only the ratios count"
+    )
+
+
+@pytest.mark.parametrize("rates", [(0.0, 0.1), (0.1, 0.0)])
+def test_a_group_at_zero_is_not_trained_by_the_probe(rates):
+    model = network()
+    still = model[0 if rates[0] == 0 else 2]
+    before = still.weight.detach().clone()
+
+    def loss(prediction, targets):
+        assert torch.equal(still.weight, before)
+        return nn.functional.mse_loss(prediction, targets)
+
+    found = asked(model, optimizer=groups_of(model, *rates), loss_fn=loss, updates=400)
+    assert found.curves
+    assert found.twins
+    assert found.present == 0.1
+
+
+def test_the_rates_of_groups_keep_their_ratios():
+    model = network()
+    subject = Subject(model, [], groups_of(model, 0.1, 0.02), 100, nn.MSELoss())
+    subject.set_rate(1.0)
+    assert [group["lr"] for group in subject.optimizer.param_groups] == pytest.approx([1.0, 0.2])
+
+
+def test_a_warm_up_that_begins_at_zero_leaves_the_ratios():
+    model = network()
+    optimizer = groups_of(model, 0.1, 0.02)
+    torch.optim.lr_scheduler.LambdaLR(optimizer, lambda update: update / 10)
+    subject = Subject(model, [], optimizer, 100, nn.MSELoss())
+    assert (subject.rate, optimizer.param_groups[0]["lr"]) == (0.1, 0.0)
+    subject.set_rate(1.0)
+    assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([1.0, 0.2])

@@ -96,7 +96,7 @@ class BatchStream(Iterator[Any]):
             try:
                 batch = next(self._batches)
             except StopIteration:
-                raise _no_batch(self._epoch) from None
+                raise _used_up(self._epoch) if self._epoch else no_batch() from None
         self._count += 1
         return copy.deepcopy(batch)
 
@@ -115,13 +115,16 @@ class BatchStream(Iterator[Any]):
             self._batches = iter(self._source)
 
 
-def _no_batch(epoch: int) -> DataError:
-    if epoch:
-        return DataError(
-            what="These batches can be gone through once only, so the training would miss what the probe took.",
-            found=f"no batch in epoch {epoch + 1}",
-            expected="an iterable that starts anew each time",
-        )
+def _used_up(epoch: int) -> DataError:
+    return DataError(
+        what="These batches can be gone through once only, so the training would miss what the probe took.",
+        found=f"no batch in epoch {epoch + 1}",
+        expected="an iterable that starts anew each time",
+    )
+
+
+def no_batch() -> DataError:
+    """Return the refusal of an iterable without batches."""
     return DataError(
         what="There is no batch to probe with.", found="an iterable that yields nothing", expected="at least one batch"
     )

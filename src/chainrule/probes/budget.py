@@ -40,10 +40,10 @@ class Budget:
     """
 
     def __init__(self, updates: int, share: float = SHARE, evaluations: float = 1.0) -> None:
-        if not (updates >= 1 and 0 < share <= 1 and evaluations > 0):
+        if isinstance(share, bool) or not (updates >= 1 and 0 < share <= 1 and evaluations > 0):
             raise BudgetError(
                 what="A probe needs to know what it may cost.",
-                found=f"updates = {updates}, share = {share:g}",
+                found=f"updates = {updates}, share = {share if isinstance(share, bool) else format(share, 'g')}",
                 expected="at least one update, and a share above 0 and at most 1",
             )
         self.updates = updates

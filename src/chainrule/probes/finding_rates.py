@@ -13,6 +13,7 @@ from chainrule.probes.budget import SHARE, Budget
 from chainrule.probes.find_rate import find_rate
 from chainrule.probes.first_look import first_look, refuse_strangers
 from chainrule.probes.found_rate import FoundRate
+from chainrule.probes.group_rates import leading_rate
 from chainrule.probes.restoring import restored
 from chainrule.probes.subject import (
     LossFunction,
@@ -52,7 +53,8 @@ def find_lr(
         model: any module, with the weights that the training would begin with.
         loss_fn: from the prediction and the targets to one number; None where `step` is given.
         loader: batches of (inputs, targets), that start anew each time: a DataLoader, or a list.
-        optimizer: over the model's weights; the rates of its groups keep their ratios.
+        optimizer: over the model's weights; the rates of its groups keep their ratios, and the suggestion is for the
+            first group whose rate is not 0.
         updates: of the training that is planned.
         epochs: of the training that is planned, in place of `updates`; without both, 10.
         share: of the gradient evaluations of that training, that may be spent here.
@@ -67,8 +69,8 @@ def find_lr(
         The suggestion with its evidence; without a suggestion, `findings` say why and what to look at.
 
     Raises:
-        TaskError: the optimizer does not train this model, the length of the training is not clear, or the model has
-            weights without a shape.
+        TaskError: the optimizer does not train this model, is LBFGS, maximises, or has no rate above 0; the length of
+            the training is not clear, or the model has weights without a shape.
         DataError: the batches are used up by looking at them, there are none, or they are no pairs.
         ShapeError: the loss is not one number.
         BudgetError: `share` is not above 0 and at most 1.
@@ -131,9 +133,12 @@ def find_subject_rate(
         ChainruleError: see `find_lr`.
     """
     begun = time.perf_counter()
-    if seeds < 1:
-        raise TaskError(what="The number of seeds is not positive.", found=f"seeds = {seeds}", expected="1 or more")
+    if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:
+        raise TaskError(
+            what="The number of seeds is not a positive whole number.", found=f"seeds = {seeds}", expected="1 or more"
+        )
     refuse_strangers(subject)
+    _refuse_optimizers(subject.optimizer)
     budget = Budget(subject.updates, share, evaluations)
     with restored(subject) as snapshot:
         found = first_look(subject, budget)
@@ -141,3 +146,29 @@ def find_subject_rate(
         if found is None:
             found = find_rate(subject, budget, tuple(range(seeds)))
     return replace(found, notes=(*notes, *found.notes), seconds=time.perf_counter() - begun)
+
+
+def _refuse_optimizers(optimizer: torch.optim.Optimizer) -> None:
+    """Refuse an optimizer whose rate short runs cannot tell.
+
+    Raises:
+        TaskError: it is LBFGS, maximises, or has no rate above 0.
+    """
+    name = type(optimizer).__name__
+    if isinstance(optimizer, torch.optim.LBFGS):
+        raise TaskError(
+            what="A learning rate of LBFGS is not looked for.",
+            found=name,
+            expected="an optimizer that evaluates one gradient in an update, such as SGD or Adam",
+            cause="LBFGS scales its own steps and evaluates several gradients in an update, so neither what a short "
+            "run shows of a long one nor its cost holds for it.",
+            next_step="Leave its rate at 1, with line_search_fn='strong_wolfe'.",
+        )
+    if any(group.get("maximize") for group in optimizer.param_groups):
+        raise TaskError(
+            what="An optimizer that maximises is not supported.",
+            found=f"{name} with maximize=True",
+            expected="maximize=False",
+            next_step="Give the negative of the objective as the loss.",
+        )
+    leading_rate(optimizer)

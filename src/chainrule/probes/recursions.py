@@ -11,9 +11,9 @@ at every update without shrinking, and there the recursions give the rate η
     RMSprop, momentum β  η = 2(1+β) / λ                      λ as for Adam, P = √v + ε
 
 An L2 penalty adds its strength to H. Decoupled decay (AdamW) multiplies x by 1 − ηδ as well, which at z = −1 adds
-δ(1+β₁)/(1−β₁) to λ. The rate of a group over that of the first divides its P. Sources: Polyak 1964 for momentum; Cohen
-et al. 2021 (arXiv 2103.00065) and 2022 (2207.14484) for gradient descent and Adam at the edge of stability; the others
-follow in the same way. All are tested against torch's own optimizers.
+δ(1+β₁)/(1−β₁) to λ. The rate of a group over that of the first that is not 0 divides its P. Sources: Polyak
+1964 for momentum; Cohen et al. 2021 (arXiv 2103.00065) and 2022 (2207.14484) for gradient descent and Adam at the edge
+of stability; the others follow in the same way. All are tested against torch's own optimizers.
 """
 
 from collections.abc import Callable
@@ -22,6 +22,7 @@ from typing import Any, Final
 
 import torch
 
+from chainrule.probes.group_rates import rate_ratios
 from chainrule.shapes import Float, Tensor
 
 
@@ -32,7 +33,7 @@ class Recursion:
     Attributes:
         factor: c.
         formula: the limit, with letters and their numbers.
-        scale: D, the diagonal of 1/P, times the ratio of the group's rate to the first group's.
+        scale: D, the diagonal of 1/P, times the ratio of the group's rate to the first one that is not 0.
         ridge: what an L2 penalty adds to the diagonal of H.
         shift: what decoupled decay adds to the diagonal.
         is_constant: none of it changes while the training goes on.
@@ -82,14 +83,12 @@ def recursion_of(
     rule = _RECURSIONS[type(optimizer)]
     factor, formula, slot = rule(optimizer.param_groups[0])
     groups = optimizer.param_groups
-    first = float(groups[0]["lr"])
     ratios, decays = [], []
     is_decoupled = False
-    for group in groups:
+    for group, ratio_of_group in zip(groups, rate_ratios(optimizer), strict=True):
         is_decoupled = isinstance(optimizer, torch.optim.AdamW) or bool(group.get("decoupled_weight_decay"))
         for parameter in group["params"]:
             if parameter.requires_grad:
-                ratio_of_group = float(group["lr"]) / first if first else 1.0
                 ratios.append(squares.new_full((parameter.numel(),), ratio_of_group))
                 decays.append(squares.new_full((parameter.numel(),), float(group.get("weight_decay", 0.0))))
     ratio, decay = torch.cat(ratios), torch.cat(decays)

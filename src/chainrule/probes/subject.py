@@ -14,7 +14,8 @@ from torch.optim.lr_scheduler import LRScheduler
 from chainrule.components import build_schedule, not_one_tensor
 from chainrule.data import load_data
 from chainrule.errors import DataError, ShapeError, TaskError
-from chainrule.probes.batch_stream import TaskBatches
+from chainrule.probes.batch_stream import TaskBatches, no_batch
+from chainrule.probes.group_rates import leading_rate, rate_ratios
 from chainrule.shapes import Float, Tensor
 from chainrule.tasks import Task
 from chainrule.training.batches import Batch
@@ -86,8 +87,12 @@ class Subject:
 
     @property
     def rate(self) -> float:
-        """The learning rate of the optimizer's first group, as it is now."""
-        return float(self.optimizer.param_groups[0]["lr"])
+        """The learning rate of the optimizer's first group that is not held still (at 0), as it is now.
+
+        Raises:
+            TaskError: all groups stand at 0.
+        """
+        return leading_rate(self.optimizer)
 
     @property
     def trained(self) -> list[nn.Parameter]:
@@ -96,14 +101,14 @@ class Subject:
         return [parameter for group in groups for parameter in group["params"] if parameter.requires_grad]
 
     def set_rate(self, rate: float) -> None:
-        """Set the rate of the first group, and the others' so that their ratios to it stay.
+        """Set the rate of the first group that is not at 0, and the others' so that their ratios to it stay.
 
-        Groups that all stand at 0 are all set to `rate`.
+        A group at 0 stays there.
+
+        Raises:
+            TaskError: all groups stand at 0, so no ratio is known.
         """
-        groups = self.optimizer.param_groups
-        first = self.rate
-        for group in groups:
-            ratio = float(group["lr"]) / first if first else 1.0
+        for group, ratio in zip(self.optimizer.param_groups, rate_ratios(self.optimizer), strict=True):
             if isinstance(group["lr"], Tensor):
                 group["lr"] = torch.full_like(group["lr"], rate * ratio)
             else:
@@ -234,6 +239,7 @@ def planned_updates(batches: Iterable[Any], updates: int | None, epochs: int | N
 
     Raises:
         TaskError: both are told, one is not positive, or epochs are told of batches without a length.
+        DataError: there is no batch.
     """
     if updates is not None and epochs is None and updates >= 1:
         return updates, ""
@@ -252,6 +258,8 @@ def planned_updates(batches: Iterable[Any], updates: int | None, epochs: int | N
             found=type(batches).__name__,
             expected="updates=, how many updates the planned training has",
         ) from None
+    if length == 0:
+        raise no_batch()
     if epochs is not None:
         return length * epochs, ""
     told = f"No length of the training was told; {_EPOCHS} epochs of {length} updates were taken."
