@@ -380,7 +380,7 @@ def _chart(chart: Chart, paper: _Paper) -> Iterator[RenderableType]:
 
 def _is_marker(curve: Curve) -> bool:
     """Whether it is an upright line at one place: its name says where, and its heights say nothing."""
-    return curve.series.style == "dashed" and len(curve.x) == 2 and curve.x[0] == curve.x[1]
+    return curve.series.style == "dashed" and len(curve.x) == 2 and bool(curve.x[0] == curve.x[1])
 
 
 def _summary(curve: Curve) -> str:
