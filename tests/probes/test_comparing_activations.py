@@ -66,6 +66,9 @@ def test_a_run_ends_as_chainrule_train_ends_it(engine):
     assert ends.judged[0] == pytest.approx(trained.evaluations["validation"].loss, rel=1e-4)
     assert ends.training[0] == pytest.approx(trained.evaluations["train"].loss, rel=1e-4)
     assert ends.judged[0] != ends.judged[1]
+    again = runs.ends(candidate, [(0.01, 4), (0.1, 4)], "", None)
+    assert again.judged.tolist() == ends.judged.tolist()
+    assert again.shuffled.tolist() == ends.shuffled.tolist()
     assert (ends.shuffled > ends.judged).all()
 
 
@@ -77,11 +80,14 @@ def test_the_start_is_before_the_first_update():
     assert start.training == pytest.approx(train(task).history["loss"].values[0], rel=1e-5)
 
 
-def test_a_task_is_compared_and_left_as_it_was():
+def test_a_task_is_compared_and_left_as_it_was_and_parts_are_read_again(tmp_path: Path):
     task = small_task()
     generator = torch.get_rng_state()
-    first = chainrule.compare_activations(task, candidates=["ReLU", "Tanh"], steps=20, **FEW)
-    again = chainrule.compare_activations(task, candidates=["ReLU", "Tanh"], steps=20, **FEW)
+    first = chainrule.compare_activations(task, candidates=["ReLU", "Tanh"], steps=10, folder=tmp_path, **FEW)
+    stamps = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")}
+    again = chainrule.compare_activations(task, candidates=["ReLU", "Tanh"], steps=10, folder=tmp_path, **FEW)
+    assert stamps
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")} == stamps
     assert torch.equal(generator, torch.get_rng_state())
     assert first.candidates == again.candidates
     assert first.ranking == again.ranking
@@ -380,16 +386,6 @@ def test_targets_without_a_relation_to_inputs_are_noise():
     )
     assert found.ranking is None
     assert [each.code for each in found.findings] == ["loss-is-noise"]
-
-
-def test_parts_are_kept_in_a_folder_and_read_again(tmp_path: Path):
-    task = small_task()
-    first = chainrule.compare_activations(task, candidates=["ReLU", "Tanh"], steps=20, folder=tmp_path, **FEW)
-    stamps = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")}
-    again = chainrule.compare_activations(task, candidates=["ReLU", "Tanh"], steps=20, folder=tmp_path, **FEW)
-    assert stamps
-    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")} == stamps
-    assert first.candidates == again.candidates
 
 
 def test_a_task_with_a_module_of_its_own_names_the_way(tmp_path: Path):
