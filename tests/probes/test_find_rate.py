@@ -7,7 +7,8 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, ReduceLROnPlat
 from torch.utils.data import DataLoader, TensorDataset
 
 from chainrule.probes import Budget, Subject
-from chainrule.probes.find_rate import EXACT, USUAL, find_rate, flow_of
+from chainrule.probes.find_rate import EXACT, USEFUL, USUAL, find_rate, flow_of
+from chainrule.probes.rate_findings import LONG_ENOUGH
 from chainrule.probes.restoring import restored
 from chainrule.probes.subject import Schedule
 
@@ -91,7 +92,7 @@ def test_the_suggestion_lies_among_the_good_rates_and_trained():
     answer = found(subject_of(momentum=0.9))
     assert answer.low <= answer.suggestion <= answer.high
     assert [region.name for region in answer.regions][:2] == ["too slow", "good"]
-    at = [run for run in answer.twins if run.rate == answer.suggestion]
+    at = [run for run in answer.twins if answer.suggestion <= run.rate <= answer.high]
     assert at
     assert all(run.is_stable for run in at)
     assert {run.seed for run in answer.twins} == {0, 1}
@@ -140,7 +141,35 @@ def test_full_batch_least_squares_gets_the_exact_limit():
     assert not all(stable.values())  # one of the twins was beyond the limit
 
 
+@pytest.mark.parametrize(
+    ("optimizer", "updates"), [(torch.optim.SGD, 400), (torch.optim.Adam, 400), (torch.optim.SGD, 1000)]
+)
+def test_the_suggestion_keeps_off_the_upper_edge_which_a_run_of_useful_length_supports(optimizer, updates):
+    answer = found(subject_of(optimizer=optimizer, updates=updates))
+    assert answer.suggestion is not None
+    assert answer.low < answer.suggestion <= answer.high / 2
+    longest = max(len(run.losses) for run in answer.twins)
+    useful = min(USEFUL, max(5, 0.4 * longest))
+    assert any(run.is_stable and run.rate >= answer.high and len(run.losses) >= useful for run in answer.twins)
+
+
 # Refusals
+
+
+def test_short_runs_are_named_as_the_cause_before_the_problem_is():
+    def noise(prediction, targets):
+        return nn.functional.mse_loss(prediction, torch.full_like(targets, 5.0)) * 0 + prediction.mean() * 0 + 1
+
+    answer = found(subject_of(loss_fn=noise, updates=400))
+    finding = answer.findings[0]
+    longest = max(len(run.losses) for run in answer.twins)
+    assert longest < LONG_ENOUGH
+    assert finding.code == "too-few-updates"
+    assert finding.claim == (f"The longest short run had {longest} updates, too few to bring the loss down by a fifth.")
+    assert finding.remedy == (
+        "This says nothing about the model: allow a larger share (share=0.5; --share 0.5), or plan a longer training, "
+        "of 2000 updates instead of 400."
+    )
 
 
 def test_targets_that_are_drawn_anew_are_refused():
@@ -159,7 +188,8 @@ def test_a_loss_that_does_not_depend_on_the_weights_is_refused():
     assert finding.code == "nothing-trains"
     assert finding.evidence["largest fall"] == "0.00%"
     assert finding.claim == (
-        "At no rate did the loss fall by a fifth within 10% of the training, so no rate can be told from another."
+        f"At no rate did the loss come down to {0.8 * answer.start_loss:.4g} within 10% of the training, so no rate "
+        "can be told from another."
     )
 
 

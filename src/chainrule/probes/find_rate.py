@@ -30,11 +30,18 @@ from chainrule.probes.batch_stream import BatchStream
 from chainrule.probes.budget import GRADIENT, Budget
 from chainrule.probes.found_rate import Certainty, FoundRate, Region, StabilityLimit, TwinRun
 from chainrule.probes.range_test import HIGHEST, LOWEST, Ascent, median_edge, range_test
-from chainrule.probes.rate_findings import not_finite, nothing_trains, off_scale, too_short
+from chainrule.probes.rate_findings import (
+    LONG_ENOUGH,
+    not_finite,
+    nothing_trains,
+    off_scale,
+    too_few_updates,
+    too_short,
+)
 from chainrule.probes.restoring import Snapshot
 from chainrule.probes.stability import NoLimit, stability_limit
 from chainrule.probes.subject import Subject, describe_optimizer
-from chainrule.probes.twins import JUDGING, Judge, Measured, constant_loss, judge_of, path_of, run_twin
+from chainrule.probes.twins import AMPLE, BATCHES, JUDGING, Judge, Measured, constant_loss, judge_of, path_of, run_twin
 
 LEVEL: Final = 0.8
 """Of the loss at the start: where the path is measured."""
@@ -62,6 +69,7 @@ _MARGIN: Final = 4.0  # times the suggestion: must still get as far in as many u
 _TOLERANCE: Final = 0.25  # of the fall of the run at the suggestion: may be missing
 _SAFE: Final = 2.0  # the suggestion stays this factor below the edge
 _USELESS: Final = 25.0  # paths s: a training that goes no farther than this is too slow
+USEFUL: Final = 10  # updates of a run that supports its rate
 _WIDE: Final = 10.0  # the good rates reach this factor down where no path was measured
 _OFF_SCALE: Final = 1.75  # times the loss of the best constant prediction
 
@@ -82,6 +90,7 @@ class _Search:
     paths: dict[int, float] = field(default_factory=dict)
     lowest: float = math.inf
     is_off_scale: bool = False
+    is_extrapolated: bool = False
     factor: float = 1.0
     notes: list[str] = field(default_factory=list)
 
@@ -122,7 +131,7 @@ def find_rate(subject: Subject, budget: Budget, seeds: tuple[int, ...] = (0, 1, 
         The suggestion with its evidence; or findings that say why there is none.
     """
     snapshot = Snapshot(subject)
-    judge = judge_of(subject, seeds[0])
+    judge = judge_of(subject, seeds[0], BATCHES if budget.allowed >= AMPLE else 1)
     snapshot.put_back()
     search = _Search(subject, snapshot, budget, judge, seeds, start=math.nan)
     if not budget.allows(judge.cost):
@@ -144,7 +153,7 @@ def find_rate(subject: Subject, budget: Budget, seeds: tuple[int, ...] = (0, 1, 
         return _answer(search, limit, usual)
     _measure(search)
     if not search.paths:
-        return _refusal(search, nothing_trains(search.start, search.lowest, search.twins, budget.share))
+        return _refusal(search, _why_nothing(search))
     paths = list(search.paths.values())
     path = math.exp(math.fsum(map(math.log, paths)) / len(paths))
     return _answer(search, limit, search.factor * _suggestion(search, path), path)
@@ -229,7 +238,18 @@ def _measure(search: _Search) -> None:
         else:
             guess = _extrapolated(search, search.twins[-1:]) or 2 * guess
     if not search.paths:
+        _nearly(search)
+    if not search.paths:
         _persist(search)
+
+
+def _nearly(search: _Search) -> None:
+    """Take the path from the measuring run that came nearest to the level, where it came most of the way."""
+    near = max(search.twins, key=lambda run: _share(search, run), default=None)
+    path = _extrapolated(search, [near]) if near is not None and _share(search, near) >= _NEAR else None
+    if near is not None and path is not None:
+        search.paths[near.seed] = path
+        search.is_extrapolated = True
 
 
 def _look_ahead(search: _Search, measured: Measured) -> None:
@@ -326,18 +346,21 @@ def _answer(search: _Search, limit: StabilityLimit | None, wanted: float, path: 
         path: to the level, where it was measured.
     """
     edge = search.edge
-    suggestion = _proved(search, wanted if edge is None else min(wanted, edge / _SAFE))
-    low = suggestion / _WIDE if path is None else min(_USELESS * path / flow_of(search.subject), suggestion / 2)
-    high = max([suggestion] + [run.rate for run in search.twins if run.is_stable and run.rate < _unstable_from(search)])
+    proved = _proved(search, wanted if edge is None else min(wanted, edge / _SAFE))
+    supported = _supported(search, proved)
+    suggestion = proved if supported is None else min(proved, supported / _SAFE)
+    low: float | None = None
+    if supported is not None:
+        low = suggestion / _WIDE if path is None else min(_USELESS * path / flow_of(search.subject), suggestion / 2)
     singles = [_suggestion(search, one) for one in search.paths.values()]
     spread = max(singles) / min(singles) if len(singles) > 1 else math.nan
-    certainty, why = _certainty(search, suggestion, wanted, spread)
+    certainty, why = _certainty(search, suggestion, wanted, spread, supported)
     return _found(
         search,
         suggestion=suggestion,
         low=low,
-        high=high,
-        regions=_regions(search, low, high),
+        high=supported,
+        regions=() if low is None or supported is None else _regions(search, low, supported),
         limit=limit,
         spread=spread,
         certainty=certainty,
@@ -364,15 +387,45 @@ def _proved(search: _Search, suggestion: float) -> float:
     return suggestion
 
 
-def _certainty(search: _Search, suggestion: float, wanted: float, spread: float) -> tuple[Certainty, str]:
+def _supported(search: _Search, suggestion: float) -> float | None:
+    """Return the highest rate that a run of useful length came far with, below all that were unstable; None for none.
+
+    Useful are 10 updates, or 0.4 of the longest run's where no run is much longer: two or three updates at a rate that
+    throws the weights about can lower the loss, and the training fails all the same. Far is the level, or nearly as far
+    as the run at the suggestion, which need not come to the level.
+    """
+    longest = max((len(run.losses) for run in search.twins), default=0)
+    useful = min(USEFUL, max(5, math.ceil(0.4 * longest)))
+    at = [run.score for run in search.twins if run.rate == suggestion and run.is_stable and len(run.losses) >= useful]
+    bar = max([search.level, *(score + _TOLERANCE * (search.start - score) for score in at)])
+    lost = _lost_from(search)
+    came = (run for run in search.twins if run.is_stable and run.score <= bar and len(run.losses) >= useful)
+    highest = max((run.rate for run in came if run.rate < lost), default=None)
+    return None if highest is None else min(highest, search.edge or math.inf)
+
+
+def _certainty(
+    search: _Search, suggestion: float, wanted: float, spread: float, supported: float | None
+) -> tuple[Certainty, str]:
+    if supported is None:
+        return "unsure", "No run of useful length supports it or any higher rate, so it is a guess."
+    if suggestion < wanted and suggestion == supported / _SAFE:
+        return "unsure", (
+            f"The twins ask for {wanted:.3g}; no run of useful length supports rates above {supported:.3g}, so half of "
+            "that is suggested."
+        )
     if suggestion < wanted:
         return "unsure", (
             f"The twins ask for {wanted:.3g}, which is too near to what is unstable, so {suggestion:.3g} is suggested."
         )
     if not search.paths:
         return "unsure", "It is the usual rate of this optimizer, which twins did not contradict."
+    if search.is_extrapolated:
+        return "unsure", (
+            "No run came to the level at which the twins are compared; it is a guess from the one that came nearest."
+        )
     if math.isnan(spread):
-        return "unsure", "Only one run came to the level at which the twins are compared."
+        return "unsure", "Only one run came to the level at which the twins are compared, so it is a guess from that."
     count = len(search.paths)
     said = f"{count} seeds, measured apart, ask for rates that differ by a factor of {spread:.3g}."
     if spread <= 1.25:
@@ -406,8 +459,15 @@ def _regions(search: _Search, low: float, high: float) -> tuple[Region, ...]:
 
 def _unstable_from(search: _Search) -> float:
     """Return the lowest rate that was seen to be unstable, by twins or range tests; infinite where none was."""
-    seen = [run.rate for run in search.twins if not run.is_stable]
-    return min([*seen, search.edge or math.inf])
+    return min(_lost_from(search), search.edge or math.inf)
+
+
+def _lost_from(search: _Search) -> float:
+    """Return the lowest rate at which a twin ended clearly above its start, or high above those that were stable."""
+    tame = max((run.rate for run in search.twins if run.is_stable), default=0.0)
+    ceiling = search.start + (_NO_WORSE - 1) * abs(search.start)
+    lost = [run.rate for run in search.twins if not run.is_stable and (run.score > ceiling or run.rate > tame)]
+    return min(lost, default=math.inf)
 
 
 # Full batches
@@ -453,6 +513,14 @@ def _exact(search: _Search, limit: StabilityLimit) -> FoundRate:
 
 
 # Refusals
+
+
+def _why_nothing(search: _Search) -> Finding:
+    """Say why no run came to the level: too few updates where the runs were short, and only else the problem itself."""
+    longest = max((len(run.losses) for run in search.twins), default=0)
+    if longest < LONG_ENOUGH:
+        return too_few_updates(search.start, search.lowest, longest, search.budget)
+    return nothing_trains(search.start, search.lowest, search.twins, search.budget.share, search.level)
 
 
 def _refusal(search: _Search, finding: Finding) -> FoundRate:

@@ -30,9 +30,12 @@ PURPOSE: Final = "twin runs"
 JUDGING: Final = "judging"
 AHEAD: Final = 10
 """Updates of a continuation at a higher rate."""
-_BATCHES: Final = 2  # to judge by, of the training's batch size
+BATCHES: Final = 2  # to judge by, of the training's batch size
 _CONSTANT_UPDATES: Final = 150
 _LOOKS: Final = 1.3  # from one look to the next, a run has made this many times the updates
+_RARER: Final = 1.6  # the same where few evaluations are allowed
+AMPLE: Final = 100
+"""Gradient evaluations; a probe that is allowed fewer judges by one batch, and looks more rarely."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,13 +68,18 @@ class Judge:
                     yield self.subject.loss(batch).item()
 
 
-def judge_of(subject: Subject, seed: int = 0) -> Judge:
+def judge_of(subject: Subject, seed: int = 0, most: int = BATCHES) -> Judge:
     """Return what runs of a subject are judged by: the first validation samples, or some training batches.
 
     Of validation batches as many samples are taken as a few training batches have, where samples can be counted.
+
+    Args:
+        subject: what is judged.
+        seed: of the training batches.
+        most: batches' worth of samples.
     """
     stream = BatchStream(subject.batches, seed)
-    trained = stream.take(_BATCHES if not subject.is_full_batch else 1)
+    trained = stream.take(most if not subject.is_full_batch else 1)
     size = _samples(trained[0])
     if subject.validation is None:
         return Judge(subject, tuple(trained), False, FORWARD * len(trained))
@@ -82,14 +90,14 @@ def judge_of(subject: Subject, seed: int = 0) -> Judge:
         if own is None or size is None:
             taken.append(batch)
             count += 1
-            if len(taken) == _BATCHES:
+            if len(taken) == most:
                 return Judge(subject, tuple(taken), True, FORWARD * len(taken))
             continue
-        most = _BATCHES * size - count
-        part = _first(batch, most)
+        room = most * size - count
+        part = _first(batch, room)
         taken.append(batch if part is None else part)
-        count += own if part is None else min(own, most)
-        if count >= _BATCHES * size:
+        count += own if part is None else min(own, room)
+        if count >= most * size:
             break
     if not taken:
         return Judge(subject, tuple(trained), False, FORWARD * len(trained))
@@ -219,7 +227,7 @@ def run_twin(
     subject.set_rate(rate)
     losses: list[float] = []
     seen = [(0, start)]
-    looks = _looks(updates) if level > -math.inf else {updates}
+    looks = _looks(updates, _LOOKS if budget.allowed >= AMPLE else _RARER) if level > -math.inf else {updates}
     reached: float | None = None
     while len(losses) < updates and budget.allows(GRADIENT + judge.cost):
         budget.spend(GRADIENT, PURPOSE)
@@ -252,11 +260,11 @@ def run_twin(
     return Measured(run, reached, tuple(seen), TwinRun(higher, seed, tuple(onward), end, end < start))
 
 
-def _looks(updates: int) -> set[int]:
+def _looks(updates: int, factor: float) -> set[int]:
     looks, at = {updates}, max(2.0, updates / 6)
     while at < updates:
         looks.add(round(at))
-        at *= _LOOKS
+        at *= factor
     return looks
 
 

@@ -54,7 +54,9 @@ def _present(found: FoundRate) -> str:
             region.high is None or found.present <= region.high
         ):
             return f"{rate}is among the {'good' if region.name == 'good' else region.name} ones."
-    if found.low is not None and found.present < found.low:
+    if found.low is None:
+        return f"{rate}was not compared with it."
+    if found.present < found.low:
         return f"{rate}is below the good ones."
     return f"{rate}is above the good ones."
 
