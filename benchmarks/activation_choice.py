@@ -70,7 +70,7 @@ def problem(name: str, depth: int) -> Task:
     )
 
 
-def _data(name: str) -> tuple[dict, int, str]:
+def _data(name: str) -> tuple[dict[str, object], int, str]:
     classes = {"iris": 3, "wine": 3, "digits": 10}
     if name in classes:
         return {"source": name}, classes[name], "CrossEntropyLoss"
@@ -192,11 +192,13 @@ def constant_loss(task: Task) -> float:
     found = []
     for seed in TABLE:
         data = load_data(task.data, seed)
+        train, validation = data.train, data.validation
+        assert validation is not None  # every problem here has one
         if data.class_names:
-            shares = torch.bincount(data.train.targets, minlength=len(data.class_names)).double() / len(data.train)
-            found.append(-float(shares.log()[data.validation.targets].mean()))
+            shares = torch.bincount(train.targets, minlength=len(data.class_names)).double() / len(train)
+            found.append(-float(shares.log()[validation.targets].mean()))
         else:
-            found.append(float((data.validation.targets - data.train.targets.mean(dim=0)).square().mean()))
+            found.append(float((validation.targets - train.targets.mean(dim=0)).square().mean()))
     return float(np.median(found))
 
 
@@ -228,8 +230,8 @@ def report(table: Mapping[tuple[str, int], Mapping[str, Entry]], cache: Path) ->
         regrets.setdefault("half of the table, judged by the other", []).append(
             regret(other, min(half, key=lambda each: half[each]), trivial)
         )
-        for each in USUAL:
-            regrets.setdefault(f"always {each}", []).append(regret(losses, each, trivial))
+        for label in USUAL:
+            regrets.setdefault(f"always {label}", []).append(regret(losses, label, trivial))
         best, plain = min(losses, key=lambda each: losses[each]), regret(losses, "ReLU", trivial)
         print(f"{name:12} {depth:6}  {chosen:11} {own:6.4f}  {best:17} {plain:15.4f}  {worse:4} of 6")
         for each in usual:

@@ -11,8 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import jax  # type: ignore[import-not-found]  # a peer, installed only to be measured
-import jax.numpy as jnp  # type: ignore[import-not-found]
+import jax  # a peer, installed only to be measured
+import jax.numpy as jnp
 import numpy as np
 from many_runs_cases import SAMPLES, WIDTH, Case, Contender, Numbers, Train, learning_rate_map
 

@@ -281,7 +281,8 @@ class Job:
         begin = 0
         for part in parts:
             end = begin + part.shape[1]
-            packed[:, begin:end] = part.reshape(count, lanes, -1).transpose(0, 2, 1)
+            with np.errstate(over="ignore"):  # a rate beyond float32 is infinite there, as PyTorch's is
+                packed[:, begin:end] = part.reshape(count, lanes, -1).transpose(0, 2, 1)
             begin = end
         return packed
 
