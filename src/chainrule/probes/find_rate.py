@@ -69,7 +69,7 @@ _MARGIN: Final = 4.0  # times the suggestion: must still get as far in as many u
 _TOLERANCE: Final = 0.25  # of the fall of the run at the suggestion: may be missing
 _SAFE: Final = 2.0  # the suggestion stays this factor below the edge
 _USELESS: Final = 25.0  # paths s: a training that goes no farther than this is too slow
-USEFUL: Final = 10  # updates of a run that supports its rate
+USEFUL: Final = 6  # updates of a run that supports its rate; those that prove a suggestion have as many
 _WIDE: Final = 10.0  # the good rates reach this factor down where no path was measured
 _OFF_SCALE: Final = 1.75  # times the loss of the best constant prediction
 
@@ -375,7 +375,7 @@ def _proved(search: _Search, suggestion: float) -> float:
     Four times the rate must get about as far in as many updates, or the suggestion is too near to the edge.
     """
     budget, seed = search.budget, search.seeds[0]
-    updates = min(max(6, int(budget.left / 3.5 - search.judge.cost)), _LONGEST)
+    updates = min(max(USEFUL, int(budget.left / 3.5 - search.judge.cost)), _LONGEST)
     if not budget.allows(2 * GRADIENT + search.judge.cost):
         return suggestion
     best = search.twin(suggestion, seed, updates).run
@@ -390,7 +390,7 @@ def _proved(search: _Search, suggestion: float) -> float:
 def _supported(search: _Search, suggestion: float) -> float | None:
     """Return the highest rate that a run of useful length came far with, below all that were unstable; None for none.
 
-    Useful are 10 updates, or 0.4 of the longest run's where no run is much longer: two or three updates at a rate that
+    Useful are 6 updates, or 5 where no run has more than 12: two or three updates at a rate that
     throws the weights about can lower the loss, and the training fails all the same. Far is the level, or nearly as far
     as the run at the suggestion, which need not come to the level.
     """
