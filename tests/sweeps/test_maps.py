@@ -204,8 +204,7 @@ def test_usual_axes() -> None:
         (
             {"lr.0": "log:1:inf", "lr.1": "log:1:2"},
             {},
-            "The values of the axis 'lr.0' cannot be read.\n  found:    log:1:inf\n"
-            '  expected: "log:1e-4:10:40", "lin:0:1:11" or the values themselves, such as ".1,.2,.5"',
+            "The ends of the axis 'lr.0' are not finite.\n  found:    log:1:inf\n  expected: two finite numbers",
         ),
         (
             {"lr.0": ".5", "lr.1": "log:1:2"},

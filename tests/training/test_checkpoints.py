@@ -82,7 +82,7 @@ def other_json(newest: Path) -> str:
 
 
 def half_a_head(newest: Path) -> str:
-    (newest / "state.json").write_text('{"version": 1, "task": "x", "world": 1}')
+    (newest / "state.json").write_text('{"version": 2, "task": "x", "world": 1}')
     return "state.json has no device, state, tensors_sha256"
 
 

@@ -17,6 +17,7 @@ WHOLE_KEYS = (
     "penalty",
     "stop",
     "run",
+    "map",
 )
 SWEEP_OPTIONS = ("steps", "engine", "scale", "output", "resume", "json", "quiet", "help")
 """The options of `chainrule sweep`; every other name is a hyperparameter."""
