@@ -84,7 +84,8 @@ def test_a_training_too_short_for_a_probe_has_no_suggestion_and_exit_code_1(caps
         ),
         (
             ["--seeds", "0"],
-            "error: The number of seeds is not a positive whole number.\n  found:    seeds = 0\n  expected: 1 or more\n",
+            "error: The number of seeds is not a positive whole number.\n  found:    seeds = 0\n"
+            "  expected: 1 or more\n",
         ),
     ],
 )
